@@ -13,7 +13,71 @@ from parity.diagnose.operators.orders import orders
 from parity.pair.models import PairModels
 from tests.helpers.between import found, pair
 
+SHARES = torch.tensor([[0.2, 0.5, -0.1], [0.3, 0.1, 0.4], [-0.6, 0.2, 0.3]])
+SEEN = torch.arange(6)[:, None, None] != 2
+
+
+def spread(x):
+    """Three steps of a chain, along the first three channels."""
+    for _ in range(3):
+        x = torch.tanh(torch.einsum("bcij,cd->bdij", x[:, :3], SHARES.to(x.dtype)))
+    return torch.cat([x, x], 1)
+
+
+def spread_back(x):
+    for _ in range(3):
+        x = tf.tanh(tf.einsum("bijc,dc->bijd", x[..., :3], tf.constant(SHARES.numpy(), x.dtype)))
+    return tf.concat([x, x], 3)
+
+
+def stepped(times):
+    def run(x):
+        for _ in range(times):
+            x = torch.sin(1.3 * x) - x.mean(1, keepdim=True)
+        return x
+
+    return run
+
+
+def stepped_there(times):
+    def run(x):
+        for _ in range(times):
+            x = tf.sin(1.3 * x) - tf.reduce_mean(x, 3, keepdims=True)
+        return x
+
+    return run
+
+
+def weighed(x):
+    return 0.3 * x.sin() + 0.7 * x.cos()
+
+
+def weighed_otherwise(first, second):
+    return lambda x: first * tf.sin(x) + second * tf.cos(x)
+
+
+def hidden_first(x):
+    return x.masked_fill(~SEEN, -1e9).softmax(1) * x.exp()
+
+
+def hidden_behind(x):
+    seen = tf.constant(SEEN.numpy()[:, 0, 0])
+    return tf.nn.softmax(x, 3) * tf.cast(seen, x.dtype) * tf.exp(x)
+
+
 EDITED = {
+    "a loop of fewer turns": (
+        stepped(4),
+        stepped_there(2),
+        "turn 4 of 4 in torch, and the result of sub()",
+    ),
+    "a matrix that is turned in each turn": (spread, spread_back, "; so in 3 places"),
+    "the weights of two terms": (weighed, weighed_otherwise(0.7, 0.3), "stand in each other's place in tensorflow"),
+    "a condition and its inverse": (
+        lambda x: torch.where(x > 0.1, 0.25, 0.75) * x.exp(),
+        lambda x: tf.where(x > 0.1, tf.constant(0.75, x.dtype), tf.constant(0.25, x.dtype)) * tf.exp(x),
+        "where(",
+    ),
     "two joined in another order": (
         lambda x: torch.cat([x[:, :2], x[:, 2:].abs()], 1),
         lambda x: tf.concat([tf.abs(x[..., 2:]), x[..., :2]], 3),
@@ -57,6 +121,36 @@ def test_an_edit_of_operands_is_the_cause(ours, theirs, words):
     _, [cause] = found(pair(ours, theirs))
 
     assert words in cause.told
+
+
+def test_other_weights_are_not_told_as_exchanged():
+    _, causes = found(pair(weighed, weighed_otherwise(0.7, 0.7)))
+
+    assert [(cause.name, "with other=0.7" in cause.told) for cause in causes] == [("scale", True)]
+
+
+def test_a_mask_before_is_told_beside_what_stands_behind_in_its_place():
+    """What TensorFlow does behind holds all before it, so that the mask that torch has would seem to matter no more."""
+    _, causes = found(pair(hidden_first, hidden_behind))
+
+    assert [cause.name for cause in causes] == ["mask missing", "extra operation"]
+
+
+def test_labels_smoothed_over_the_other_classes_are_told_as_that():
+    def loss(x):
+        return x * nn.functional.cross_entropy(
+            x[:, :, 0, 0], torch.ones(len(x), dtype=torch.int64), label_smoothing=0.3
+        )
+
+    def of_the_others(x):
+        one = tf.one_hot(tf.ones(tf.shape(x)[0], tf.int64), 6, dtype=x.dtype)
+        shares = 0.7 * one + (1 - one) * 0.3 / 5
+        return x * tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(shares, x[:, 0, 0]))
+
+    _, [cause] = found(pair(loss, of_the_others))
+
+    assert cause.name == "label smoothing"
+    assert cause.told.endswith("; as if tensorflow gave the mass to the 5 other classes alone")
 
 
 def test_a_square_that_is_turned_is_not_told_by_the_same_numbers_twice():

@@ -11,7 +11,8 @@ weights and inputs too, is the cause.
     search        edits of the run, the plainest first, until nothing of the difference is left
     families      the families of edits by level: what is tried of which operations
     proposal      an edit, and what is said of it where it is proved
-    arguments, operands, orders, rewrites, formulas, windows, resizing, masks, moves, others   families of edits
+    arguments, operands, arrangements, rewrites, formulas, windows, resizing, masks, moves, others   families of edits
+    orders        in which other order the same numbers may stand
     attention     the same of an attention of own code, and what edits are called there
     backward      the same of gradients, from the loss back; `pulls`: changes to a gradient (`gradient_forms`)
     names         what a cause is called
@@ -182,6 +183,8 @@ def _plainer(blind: list[Cause], strict: list[Cause]) -> list[Cause]:
     if not (blind and strict) or len(blind) != len(strict) or len(blind) > 1 or blind[0].name not in ORDERS:
         return min((of for of in (blind, strict) if of), key=len)
     [order], [maker] = blind, strict
+    if maker.told == order.told:
+        return [order]
     name = order.name if maker.name in (*ORDERS, "extra operation") else maker.name
     return [replace(maker, name=name, told=f"{maker.told}; {order.told}", fix=f"{maker.fix}; or {order.fix}")]
 

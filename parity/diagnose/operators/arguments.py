@@ -5,6 +5,7 @@ that are tried are those that the other side's operations near by are called wit
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations, permutations, product
 from math import inf, sqrt
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 
 from parity.backends.operations import Edit
 from parity.diagnose.operators.names import CHOICES, PRODUCTS, SUMS, of_argument
-from parity.diagnose.operators.proposal import Proposal, Spot, always, constant, flat, written
+from parity.diagnose.operators.proposal import Proposal, Spot, always, called, constant, flat, written
 
 # What an argument that is text can be instead, by what it is.
 WORDS = (
@@ -61,6 +62,7 @@ def arguments(spot: Spot) -> Iterator[Proposal]:
                 yield _argument(spot, argument, value, others, *edits)
         else:
             real = known if type(value) is int and spot.operation.name in REAL else ()
+            yield from _smoothed(spot, argument, value)
             hidden = (-inf,) if type(value) is float and spot.operation.name in CHOICES else ()
             for other in (*hidden, *_values(value, known), *real, *_indices(spot, value), *_slices(spot, value)):
                 where = places[0] if places else argument
@@ -89,6 +91,45 @@ def _in_proportion(spot: Spot, argument: str, value: Any, other: Any) -> Iterato
             f"makes what tensorflow does{spot.by}",
             f"{factor:.9g} times {argument} in torch's {spot.operation.name}{spot.place}, or without it in tensorflow",
         )
+
+
+def constants(spot: Spot) -> Iterator[Proposal]:
+    """Two numbers of a line stand in each other's place, as the weights of two terms."""
+    own = spot.operation
+    if own.line is None:
+        return
+    numbers = [
+        (number, leaf, one.plain)
+        for number, of in enumerate(spot.run.trace.operations)
+        if number >= spot.number and of.line == own.line and of.layer == own.layer
+        for leaf, one in enumerate(spot.run.leaves(number))
+        if type(one.plain) is float
+    ]
+    for number, leaf, mine in [of for of in numbers if of[0] == spot.number]:
+        for other, there, theirs in numbers:
+            if (other, there) > (number, leaf) and mine != theirs:
+                yield Proposal(
+                    always(constant(number, leaf, theirs), constant(other, there, mine)),
+                    "scale" if own.name in PRODUCTS else "argument",
+                    f"{written(mine)} of torch's {called(own)} and {written(theirs)} of "
+                    f"{called(spot.run.trace.operations[other])}{spot.place} stand in each other's place in tensorflow"
+                    f"{spot.by}",
+                    f"the same of both numbers at the same place on both sides{spot.place}",
+                    subject=f"{written(mine)} and {written(theirs)} exchanged",
+                )
+
+
+def _smoothed(spot: Spot, argument: str, value: Any) -> Iterator[Proposal]:
+    """Labels smoothed over the classes but the target's own: torch's amount then is K / (K - 1) times as large."""
+    shape = spot.run.trace.values[spot.operation.takes[0][1]].shape if spot.operation.takes else ()
+    classes = shape[min(1, len(shape) - 1)] if shape else 0
+    if argument != "label_smoothing" or classes < 2:
+        return
+    for times, by in ((classes / (classes - 1), "tensorflow"), ((classes - 1) / classes, "torch")):
+        proposal = _argument(spot, argument, value, value * times, constant(spot.number, argument, value * times))
+        told = f"{proposal.told}; as if {by} gave the mass to the {classes - 1} other classes alone"
+        fix = "give each of all classes, the target's among them, smoothing / classes, as torch does, or none"
+        yield replace(proposal, told=told, fix=fix, subject=f"smoothing over the other classes in {by}")
 
 
 def together(spot: Spot) -> Iterator[Proposal]:

@@ -6,22 +6,14 @@ To add a family, import it here and name it among those of its level; what its f
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from parity.diagnose.operators.arguments import arguments, together
+from parity.diagnose.operators.arguments import arguments, constants, together
+from parity.diagnose.operators.arrangements import arranged, rearranged, turned
 from parity.diagnose.operators.attention import interchanged
 from parity.diagnose.operators.formulas import instead
 from parity.diagnose.operators.masks import masked, opened
 from parity.diagnose.operators.masks import others as other_masks
 from parity.diagnose.operators.moves import exchanged, moved, swapped
-from parity.diagnose.operators.operands import (
-    arranged,
-    elsewhere,
-    functions,
-    of_results,
-    omitted,
-    parts,
-    rearranged,
-    turned,
-)
+from parity.diagnose.operators.operands import elsewhere, functions, inverted, of_results, omitted, parts
 from parity.diagnose.operators.others import appended, exchanges, inserted, prefixed, replaced
 from parity.diagnose.operators.proposal import Proposal, Spot, always
 from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings, unset
@@ -43,7 +35,7 @@ PLAIN: tuple[Kind, ...] = (
     rearranged,
     masked,
 )
-BESIDE: tuple[Kind, ...] = (opened, omitted, unset, arguments, siblings, elsewhere, arranged)
+BESIDE: tuple[Kind, ...] = (opened, omitted, unset, arguments, siblings, inverted, elsewhere, arranged)
 LAST: tuple[Kind, ...] = (other_masks, replaced, averaged, scaled, turned)
 WHOLE: tuple[Kind, ...] = (swapped,)  # is the cause alone, or none
 MOVES: tuple[Kind, ...] = (exchanged, moved, prefixed, appended)
@@ -51,14 +43,14 @@ MOVES: tuple[Kind, ...] = (exchanged, moved, prefixed, appended)
 LOOSE: tuple[Kind, ...] = (shifted, scaled, replaced, turned, of_results)
 ORDERS: tuple[Kind, ...] = (arranged, rearranged, turned)
 # Edits that are also made of all operations that are alike.
-EVERYWHERE: tuple[Kind, ...] = (opened, arguments, omitted, unset, siblings, functions, rewrites)
+EVERYWHERE: tuple[Kind, ...] = (opened, arguments, omitted, unset, siblings, functions, inverted, rewrites, turned)
 
 
 def levels(first: Sequence[int], beside: Sequence[int], exchange: bool) -> list[list[tuple[tuple[Kind, ...], int]]]:
     """What is tried of which operations, the plainest first."""
     both = (*first, *beside)
     return [
-        [((rewrites, parts, interchanged), number) for number in both],
+        [((rewrites, parts, interchanged, constants), number) for number in both],
         [*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)],
         [((shifted,), number) for number in both],
         [((together, instead), number) for number in first],
@@ -71,16 +63,19 @@ def levels(first: Sequence[int], beside: Sequence[int], exchange: bool) -> list[
 
 def each(kind: Kind, spot: Spot) -> Iterator[Proposal]:
     """Proposals for an operation; and each for all that are like it, at one line or of one layer's own code."""
-    operations = spot.run.trace.operations
-    own = spot.operation
-    alike = [
-        number
-        for number, one in enumerate(operations)
-        if (one.name, one.line, one.settings) == (own.name, own.line, own.settings)
-        and len(spot.run.leaves(number)) == len(spot.leaves)
-    ]
+    values, own = spot.run.trace.values, spot.operation
+    shapes = [leaf.place is not None and values[leaf.place].shape for leaf in spot.leaves]
+    every, shaped = list[int](), list[int]()
+    for number, one in enumerate(spot.run.trace.operations):
+        if (one.name, one.line, one.settings) != (own.name, own.line, own.settings):
+            continue
+        leaves = spot.run.leaves(number)
+        if len(leaves) == len(shapes):
+            every.append(number)
+            shaped += [number] * (shapes == [leaf.place is not None and values[leaf.place].shape for leaf in leaves])
+    sets = [of for of in (every, shaped) if len(of) > 1] if kind in EVERYWHERE else []
     for proposal in kind(spot):
-        if len(alike) > 1 and kind in EVERYWHERE:
+        for alike in sets if shaped != every else sets[:1]:
             edits = [replace(edit, operation=number) for number in alike for edit in proposal.made(spot.there)]
             yield replace(proposal, made=always(*edits), told=f"{proposal.told}; so in {len(alike)} places")
         yield proposal

@@ -1,7 +1,6 @@
-"""Other operands of an operation: left out, a function of themselves, taken from elsewhere, in another order."""
+"""Other operands of an operation: left out, a function of themselves, taken from elsewhere."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import combinations, permutations
 from typing import Any
@@ -10,7 +9,6 @@ import numpy as np
 
 from parity.backends.operations import Edit, Leaf, Operation
 from parity.diagnose.operators.names import of_omission
-from parity.diagnose.operators.orders import orders, taken, turns
 from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, equal, hides, hiding
 from parity.dtypes import Array
 
@@ -28,7 +26,6 @@ MEANING = {
 }
 LIST = 4  # operands at most of a list, as of cat, that are tried in any order
 FEW = 8  # values that are tried in an operand's place
-FLATTENING = {"flatten", "reshape", "view", "ravel"}
 
 
 def omitted(spot: Spot) -> Iterator[Proposal]:
@@ -53,21 +50,24 @@ def omitted(spot: Spot) -> Iterator[Proposal]:
             )
 
 
-def functions(spot: Spot) -> Iterator[Proposal]:
-    """Propose that an operand is another function of itself."""
+def inverted(spot: Spot) -> Iterator[Proposal]:
+    """Propose that a mask or a condition is the inverse of itself."""
+    yield from functions(spot, kinds="b")
+
+
+def functions(spot: Spot, kinds: str = "bf") -> Iterator[Proposal]:
+    """Propose that an operand is another function of itself, of those of some dtypes' kinds."""
     operation = spot.operation
     for place, leaf in enumerate(spot.leaves):
         array = None if leaf.place is None else spot.run.trace.values[leaf.place].array
         changes: dict[str, Callable[[Array], Array]] = {}
-        if array is not None and array.dtype.kind == "b":
-            changes = {"inverse": np.logical_not}
-        elif array is not None and array.dtype.kind == "f":
-            changes = PLAIN
+        if array is not None and array.dtype.kind in kinds:
+            changes = PLAIN if array.dtype.kind == "f" else {"inverse": np.logical_not}
         for what, change in changes.items():
             argument = f"{spot.argument(place)} of {operation.name}"
             meaning = MEANING.get(what, "")
             yield Proposal(
-                always(Edit(spot.number, place, partial(_changed, place, change))),
+                always(Edit(spot.number, place, partial(changed, place, change))),
                 "operand",
                 f"the {argument} is {_which(operation, leaf)} in torch{spot.place}, and its {what} in tensorflow"
                 f"{spot.by}{meaning}",
@@ -122,14 +122,30 @@ def elsewhere(spot: Spot) -> Iterator[Proposal]:
         for place in alike[:FEW]:
             both = values[here].array, values[place].array
             origin = _made_of if equal(values[here], values[place]) else Spot.origin  # which is the same of both then
+            mine, theirs = _told_apart(spot, here, place, origin)
             yield Proposal(
                 always(Edit(spot.number, leaf_at, take=place)),
                 "order" if origin is _made_of else "mask value" if any(map(hides, both)) else "operand",
-                f"the {argument} of {operation.name}{spot.place} is {origin(spot, here)} in torch, and "
-                f"{origin(spot, place)} in tensorflow{spot.by}",
-                f"give {operation.name}{spot.place} the same {argument} on both sides",
+                f"the {argument} of {operation.name}{spot.place} is {mine} in torch, and {theirs} in tensorflow"
+                f"{spot.by}",
+                f"give {operation.name}{spot.place} the same {argument} on both sides: {mine}, or {theirs}",
                 subject=f"another {argument} of {operation.name}",
             )
+
+
+def _told_apart(spot: Spot, here: int, place: int, origin: Callable[[Spot, int], str]) -> tuple[str, str]:
+    """Where two values come from; with the turns, where one line made both, as in a loop."""
+    told = origin(spot, here), origin(spot, place)
+    makers = [spot.run.trace.makers().get(of) for of in (here, place)]
+    if told[0] != told[1] or None in makers:
+        return told
+    of = makers[0]
+    assert of is not None
+    alike = [
+        one for one in spot.run.trace.operations if (one.name, one.line, one.layer) == (of.name, of.line, of.layer)
+    ]
+    turns = [next((n for n, one in enumerate(alike, 1) if one is maker), 0) for maker in makers]
+    return f"{told[0]}, turn {turns[0]} of {len(alike)}", f"{told[1]}, turn {turns[1]}"
 
 
 def _out_of_place(spot: Spot) -> Iterator[Proposal]:
@@ -179,13 +195,25 @@ def parts(spot: Spot) -> Iterator[Proposal]:
     operands = [place for _, place in spot.operation.takes]
     if len(makes) == len(operands) == 1 and not values[operands[0]].leaf:
         [operand], [result] = operands, makes
-        array, back = values[operand].array, spot.takers(result)
-        rest = [(number, leaf) for number, leaf in spot.takers(operand) if number != spot.number]
-        if array is not None and array.dtype.kind == "f" and array.shape == values[result].shape and rest and back:
-            edits = [Edit(number, leaf, partial(_through, spot, leaf)) for number, leaf in rest]
-            edits += [Edit(number, leaf, take=operand) for number, leaf in back]
-            fix = f"take {here}, and what it is made of, for the same on both sides"
-            yield from _in_turn(spot, edits, f"{here} and {spot.origin(operand)}, of which it is made,", fix)
+        array = values[operand].array
+        if array is not None and array.dtype.kind == "f" and array.shape == values[result].shape:
+            yield from _made_and_its_source(spot, operand, result)
+
+
+def _made_and_its_source(spot: Spot, operand: int, result: int) -> Iterator[Proposal]:
+    """What an operation makes, and what of, in each other's place: wherever they are taken, or at its line alone."""
+    operations, here = spot.run.trace.operations, f"{called(spot.operation)}{spot.place}"
+    rest = [(number, leaf) for number, leaf in spot.takers(operand) if number != spot.number]
+    takers = rest, spot.takers(result)
+    near = tuple([of for of in some if operations[of[0]].line == spot.operation.line] for some in takers)
+    source = spot.origin(operand)
+    for rest, back in (takers, near) if near != takers else (takers,):
+        where = spot.place if (rest, back) == near else ""
+        fix = f"exchange {called(spot.operation)} and {source}{where} in torch, or their counterparts in tensorflow"
+        edits = [Edit(number, leaf, partial(_through, spot, leaf)) for number, leaf in rest]
+        edits += [Edit(number, leaf, take=operand) for number, leaf in back]
+        if rest and back:
+            yield from _in_turn(spot, edits, f"{here} and {source}, of which it is made,", fix)
 
 
 def _through(spot: Spot, leaf: int, arguments: Sequence[Any]) -> Array:
@@ -204,92 +232,13 @@ def _made_of(spot: Spot, place: int) -> str:
     return f"{called(maker)}{at(maker)} of {spot.origin(place)}" if maker and known else spot.origin(place)
 
 
-def arranged(spot: Spot) -> Iterator[Proposal]:
-    """Propose that an operand's elements stand in the order of the other side's counterpart."""
-    for place, leaf in enumerate(spot.leaves):
-        value = None if leaf.place is None else spot.run.trace.values[leaf.place].array
-        if value is None or leaf.place is None:
-            continue
-        argument = f"{spot.argument(place)} of {spot.operation.name}{spot.place}"
-        for twin in sorted(spot.alignment.twins[0].get(leaf.place, ())):
-            array = spot.there.values[twin].array
-            for order, description in orders(value, array, spot.alignment.digits) if array is not None else ():
-                edit = Edit(spot.number, place, partial(_reordered, place, order))
-                whole, flattened = f"{description}{_by_both(spot, leaf.place, twin)}", _flattens(spot, leaf.place)
-                yield _order(argument, whole, [edit], flattened)
-                for numbers in spot.makers_at(leaf.place):
-                    edits = [Edit(number, after=partial(_ordered, order)) for number in numbers]
-                    yield _order(argument, f"{whole}; so in {len(numbers)} places", edits, flattened)
-
-
-def _by_both(spot: Spot, place: int, twin: int) -> str:
-    """What has made the two values last, on each side."""
-    here, there = spot.run.trace.makers().get(place), spot.makers.get(twin)
-    makers = [f"{called(here)}{at(here)} in torch"] if here else []
-    makers += [f"{called(there)}{at(there)} in tensorflow"] if there else []
-    return f"; it comes from {' and from '.join(makers)}" if makers else ""
-
-
-def rearranged(spot: Spot) -> Iterator[Proposal]:
-    """Propose that what an operation makes stands in the order that the other side has."""
-    operation, alignment = spot.operation, spot.alignment
-    if len(operation.makes) != 1:
-        return
-    value, blind = spot.run.trace.values[operation.makes[0]], replace(alignment, strict=False)
-    for place in alignment.wanted:
-        other = spot.there.values[place]
-        if value.array is None or other.array is None or not blind.same(value, other):
-            continue
-        for order, description in orders(value.array, other.array, alignment.digits):
-            argument = f"result of {operation.name}{spot.place}"
-            yield _order(argument, description, [Edit(spot.number, after=partial(_ordered, order))])
-
-
-def turned(spot: Spot) -> Iterator[Proposal]:
-    """Propose that an operand is turned round, whatever its counterpart is."""
-    for place, leaf in enumerate(spot.leaves):
-        value = None if leaf.place is None else spot.run.trace.values[leaf.place].array
-        for turn, description in turns(value) if value is not None else ():
-            argument = f"{spot.argument(place)} of {spot.operation.name}{spot.place}"
-            edit = Edit(spot.number, place, partial(_changed, place, turn))
-            yield replace(_order(argument, description, [edit]), only="alone")
-
-
-def _flattens(spot: Spot, place: int) -> bool:
-    """Whether an operation flattens a value, or takes what one has flattened."""
-    values = spot.run.trace.values
-    makers = [operation for operation in spot.run.trace.operations if place in operation.makes]
-    return any(
-        operation.name in FLATTENING
-        and len(values[operation.makes[0]].shape) < len(values[operation.takes[0][1]].shape)
-        for operation in (spot.operation, *makers)
-    )
-
-
-def _order(argument: str, description: str, edits: Sequence[Edit], flattened: bool = False) -> Proposal:
-    return Proposal(
-        always(*edits),
-        "flatten order" if flattened else "order",
-        f"the {argument} stands in another order than in tensorflow: {description}",
-        f"bring the {argument} into the same order: permute or transpose it as the other side does",
-    )
-
-
 def _passed(place: int, arguments: Sequence[Any]) -> Any:
     return np.array(arguments[place])
 
 
-def _changed(place: int, change: Callable[[Array], Array], arguments: Sequence[Any]) -> Any:
+def changed(place: int, change: Callable[[Array], Array], arguments: Sequence[Any]) -> Any:
     """A function of one argument. Raises ValueError where it makes numbers that are not finite of finite ones."""
     result = change(arguments[place])
     if np.isfinite(arguments[place]).all() and not np.isfinite(result).all():
         raise ValueError("no function of this operand")  # 1 / 0 has a sign, which 0 has not
     return result
-
-
-def _ordered(order: Array, array: Array) -> Array:
-    return taken(array, order)
-
-
-def _reordered(place: int, order: Array, arguments: Sequence[Any]) -> Any:
-    return taken(arguments[place], order)
