@@ -6,12 +6,13 @@ its own settings predict, so that the settings are proved, and then the second s
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from parity.backends.protocol import BackendModel
-from parity.canonical.faulty_recipe import FaultyRecipe
+from parity.canonical.faulty_recipe import Decay, Epsilon, FaultyRecipe
 from parity.canonical.optimizer_steps import Trace
 from parity.canonical.optimizers import OWN, Recipe
 from parity.canonical.transforms import SUMMED
@@ -37,13 +38,15 @@ def record(corners: PairModels, model: BackendModel, weights: Weights, recipe: R
 class Stepped:
     """What a side's own optimizer did, `trace`; its settings, if they can be read; and its learning rates.
 
-    `rates` has one for each step of `FAR`.
+    `rates` has one for each step of `FAR`. `ruled` says that a class of the user's own adds epsilon, or decays weights,
+    elsewhere than the library's.
     """
 
     side: str
     trace: Trace
     settings: Settings | None
     rates: tuple[float, ...]
+    ruled: bool = False
 
 
 def stepped(corners: PairModels, weights: Weights, batches: Batches) -> list[Stepped]:
@@ -55,10 +58,22 @@ def stepped(corners: PairModels, weights: Weights, batches: Batches) -> list[Ste
     for side in corners.sides:
         trace, trainer = _recorded(corners, corners.models[side, "float64"], weights, OWN, batches)
         run = Stepped(side, trace, trainer.settings(), trainer.ahead(FAR))
-        if run.settings is not None and any(verdict.fails for verdict in judged(run, run.settings, side)):
-            run = replace(run, settings=None)
+        if run.settings is not None and not _followed(run, run.settings):
+            ruled = next((of for of in _ruled(run.settings) if _followed(run, of)), None)
+            run = replace(run, settings=ruled, ruled=ruled is not None)
         runs.append(run)
     return runs
+
+
+def _followed(run: Stepped, settings: Settings) -> bool:
+    """Whether a side's steps are those that settings predict."""
+    return not any(verdict.fails for verdict in judged(run, settings, run.side))
+
+
+def _ruled(settings: Settings) -> Iterator[Settings]:
+    """The same settings in rules that a class of the user's own may have: epsilon elsewhere, another form of decay."""
+    for epsilon, decay in product(Epsilon, (None, Decay.COUPLED, Decay.DECOUPLED)):
+        yield {name: replace(one, epsilon=epsilon, decay=decay or one.decay) for name, one in settings.items()}
 
 
 def verdicts(corners: PairModels, weights: Weights, batches: Batches) -> list[Verdict]:
@@ -69,7 +84,7 @@ def verdicts(corners: PairModels, weights: Weights, batches: Batches) -> list[Ve
     if first.settings is None or second.settings is None:
         return []
     rates = judged_rates(corners.sides, first.rates, second.rates)
-    steps = judged(second, in_form(first.settings, second.settings), first.side)
+    steps = judged(second, in_form(first, second), first.side)
     return [*steps, *([rates] if rates.fails else [])]
 
 
@@ -106,12 +121,18 @@ def limit(trace: Trace) -> float:
     return MAX_FLOAT64_ULPS * EPS["float64"] * trace.scale
 
 
-def in_form(first: Settings, second: Settings) -> Settings:
-    """The first side's settings, in the form that the second's library has for them."""
-    return {name: _in_form(first[name], other) for name, other in second.items()}
+def in_form(first: Stepped, second: Stepped) -> Settings:
+    """The first side's settings, in the form that the second's library has for them.
+
+    Where the rule of either is its user's own, it is in no library's form, and is compared like the settings.
+    """
+    assert first.settings is not None  # of sides whose settings were read
+    assert second.settings is not None
+    excused = not (first.ruled or second.ruled)
+    return {name: _in_form(first.settings[name], other, excused) for name, other in second.settings.items()}
 
 
-def _in_form(first: FaultyRecipe, other: FaultyRecipe) -> FaultyRecipe:
+def _in_form(first: FaultyRecipe, other: FaultyRecipe, excused: bool) -> FaultyRecipe:
     """The first side's settings, with the other's in whatever a library fixes: none of that is the user's mistake.
 
     Where epsilon stands (`epsilon`, `inside`), what is added to a norm (`slack`), and rates rounded to float32.
@@ -119,7 +140,8 @@ def _in_form(first: FaultyRecipe, other: FaultyRecipe) -> FaultyRecipe:
     rates = [first.recipe.rate_at(step) for step in range(1, len(other.recipe.rates) + 1)]
     narrow = [np.float32(rate) for rate in rates] == [np.float32(rate) for rate in other.recipe.rates]
     recipe = replace(first.recipe, rates=other.recipe.rates if narrow else tuple(rates))
-    return replace(first, recipe=recipe, epsilon=other.epsilon, inside=other.inside, slack=other.slack)
+    one = replace(first, recipe=recipe, slack=other.slack)
+    return replace(one, epsilon=other.epsilon, inside=other.inside) if excused else one
 
 
 def _recorded(

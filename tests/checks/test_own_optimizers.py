@@ -78,7 +78,42 @@ class Halved(torch.optim.SGD):
         return super().step(closure)
 
 
+class Outside(keras.optimizers.RMSprop):
+    """RMSprop with epsilon added to the root, as torch has it, or elsewhere."""
+
+    def root(self, square):
+        return keras.ops.sqrt(square) + self.epsilon
+
+    def update_step(self, gradient, variable, learning_rate):
+        square = self._velocities[self._get_variable_index(variable)]
+        rate, gradient = (keras.ops.cast(of, variable.dtype) for of in (learning_rate, gradient))
+        self.assign(square, self.rho * square + (1 - self.rho) * keras.ops.square(gradient))
+        self.assign_sub(variable, rate * gradient / self.root(square))
+
+
+class Squared(Outside):
+    def root(self, square):
+        return keras.ops.sqrt(square + self.epsilon**2)
+
+
+class DecayedInTheGradient(keras.optimizers.SGD):
+    """SGD whose decay is a term of the gradient, as in torch."""
+
+    def _apply_weight_decay(self, variables):
+        pass
+
+    def update_step(self, gradient, variable, learning_rate):
+        decayed = gradient + self.weight_decay * keras.ops.cast(variable, gradient.dtype)
+        super().update_step(decayed, variable, learning_rate)
+
+
+outside, squared = (partial(of, 1e-2, epsilon=1e-3) for of in (Outside, Squared))
 EQUAL = {
+    "a class with torch's epsilon": (partial(rmsprop, eps=1e-3), partial(outside, rho=0.99)),
+    "a class with torch's decay": (
+        partial(sgd, weight_decay=0.1),
+        partial(DecayedInTheGradient, 1e-2, weight_decay=0.1),
+    ),
     "stock Adam": (adam, Adam),
     "amsgrad": (partial(adam, amsgrad=True), partial(Adam, amsgrad=True)),
     "AdamW": (partial(adamw, weight_decay=0.004), AdamW),
@@ -91,6 +126,13 @@ EQUAL = {
     "a schedule that goes by the loss": (waiting, SGD),
 }
 FAULTS = {
+    "memory of a class of one's own": (partial(rmsprop, eps=1e-3), outside, "memory", "has memory 0.99, tensorflow's"),
+    "epsilon of a class of one's own": (
+        partial(rmsprop, eps=1e-3),
+        partial(squared, rho=0.99),
+        "epsilon placement",
+        "has epsilon added to the root, tensorflow's epsilon's square under the root",
+    ),
     "epsilon": (partial(torch.optim.Adam, lr=1e-2), Adam, "epsilon", "epsilon 1e-08, tensorflow's epsilon 1e-07"),
     "memory": (rmsprop, RMSprop, "memory", "has memory 0.99, tensorflow's memory 0.9"),
     "amsgrad": (partial(adam, amsgrad=True), Adam, "memory", "the largest so far"),

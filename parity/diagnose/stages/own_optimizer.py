@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.canonical.faulty_recipe import Clipping, Decay, FaultyRecipe
+from parity.canonical.faulty_recipe import Clipping, Decay, Epsilon, FaultyRecipe
 from parity.canonical.optimizers import Recipe
 from parity.diagnose import Cause
 from parity.diagnose.search import Explained, gap
@@ -78,6 +78,13 @@ def _clipping(one: FaultyRecipe) -> str:
     return "no clipping" if one.recipe.clip is None else forms[one.clipping].format(one.recipe.clip)
 
 
+PLACES = {
+    Epsilon.OUTSIDE: "epsilon added to the root",
+    Epsilon.INSIDE: "epsilon under the root",
+    Epsilon.SQUARED: "epsilon's square under the root",
+    Epsilon.UNCORRECTED: "epsilon added to the root before the correction",
+    Epsilon.UNCORRECTED_INSIDE: "epsilon under the root before the correction",
+}
 RATE_FIX = (
     "give both sides the same rate at every step: a schedule of torch begins with its rate of step 0, as one of Keras "
     "does, and goes on behind each step"
@@ -89,6 +96,13 @@ SETTINGS = (
         (),
         _epsilon,
         "give both the same: eps= of torch, epsilon= of Keras, which are 1e-8 and 1e-7 if they are left out",
+    ),
+    Setting(
+        "epsilon placement",
+        (),
+        ("epsilon",),
+        lambda one: PLACES[one.epsilon],
+        "add epsilon at the same place in a class of your own: to the root as torch does, or as Keras's own class",
     ),
     Setting(
         "memory",
@@ -134,7 +148,7 @@ def explain(corners: PairModels, example: Any) -> Explained:
             f"{' and '.join(unknown)}: the steps of its own optimizer are not what its settings say by a formula"
         ]
     # What a library fixes, as where epsilon stands, is no setting: the first side's are brought to the second's form.
-    wanted = in_form(first.settings, second.settings)
+    wanted = in_form(first, second)
     kinds = [_family(next(iter(of.values())).recipe) for of in (wanted, second.settings)]
     if kinds[0] != kinds[1]:
         before, after = (gap(second.trace.changes, second.trace.after_each(of)) for of in (wanted, second.settings))
