@@ -30,6 +30,18 @@ class Straight(torch.autograd.Function):
         return gradient
 
 
+class Turned(torch.autograd.Function):
+    """The value itself, whose gradient is turned round and made smaller."""
+
+    @staticmethod
+    def forward(_, x):
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(_, gradient):
+        return -0.25 * gradient
+
+
 @tf.custom_gradient
 def straight(x):
     return tf.tanh(x), lambda gradient: gradient
@@ -57,6 +69,10 @@ def by_function(x):
     return x + Straight.apply(x)
 
 
+def turned(x):
+    return x + torch.tanh(Turned.apply(x))
+
+
 def stopped(x):
     return x + tf.tanh(tf.stop_gradient(x))
 
@@ -73,6 +89,7 @@ FAULTS = {  # side, operation, what stands in its line, the cause
     detached: ("torch", "detach()", "torch.tanh(x.detach())", "gradient stopped"),
     without_gradient: ("torch", "tanh()", "added = torch.tanh(x)", ""),
     by_function: ("torch", "tanh()", "return torch.tanh(x)", ""),
+    turned: ("torch", "view_as()", "return x.view_as(x)", "gradient scaled"),
     stopped: ("tensorflow", "StopGradient()", "tf.stop_gradient(x)", "gradient stopped"),
     by_decorator: ("tensorflow", "IdentityN()", "straight(x)", "straight through"),
     halved: ("tensorflow", "Mul(x=0.5)", "return 0.5 * in_tensorflow(x) + tf.stop_gradient(", "gradient scaled"),

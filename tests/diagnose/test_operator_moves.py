@@ -10,6 +10,7 @@ from torch import nn
 from parity import Pair, strategies
 from parity.diagnose import operators
 from parity.diagnose.operators import search
+from parity.diagnose.operators.proposal import Proposal, always
 from parity.pair.models import PairModels
 from tests.helpers.between import found, given, pair
 
@@ -192,6 +193,6 @@ def test_an_edit_that_is_not_needed_is_left_out():
     examples = operators.Examples(corners, given(corners, 1.0, 1.0))
     runs = examples.runs(0)
     chosen = next(search.closing(runs, exchange=False))
-    idle = search.Proposal(search.always(), "argument", "nothing", "nothing")
+    idle = Proposal(always(), "argument", "nothing", "nothing")
 
     assert examples.needed([idle, *chosen], 0, "") == chosen

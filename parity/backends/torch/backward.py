@@ -30,16 +30,47 @@ class Pulling:
         self._hooked: dict[tuple[int, int], Array] = {}
         self._passed: list[tuple[Any, Pull]] = []  # what an operation takes whose gradient goes past it
         self._uses: list[tuple[int, int, Any]] = []  # an operation's number, the value's place, what stands for it
+        self._apart: dict[int, Any] = {}  # what stands for an argument of a function with a gradient of its own, by id
+
+    def running(self, run: Callable[[], Any], places: dict[int, int]) -> Any:
+        """What a run gives in which an argument of a function with a gradient of its own stands for this use alone.
+
+        `places` has the place of each tensor's value by the tensor's id, and gets those of what stands for them.
+        """
+        original = vars(torch.autograd.Function)["apply"]
+
+        def apply(kind: Any, *args: Any) -> Any:
+            return original.__func__(kind, *(args if kind is _Pulled else (self._alone(one, places) for one in args)))
+
+        torch.autograd.Function.apply = classmethod(apply)
+        try:
+            return run()
+        finally:
+            torch.autograd.Function.apply = original
+
+    def _alone(self, argument: Any, places: dict[int, int]) -> Any:
+        """A view of an argument by which a gradient is known, and which has the same place; or the argument itself."""
+        if not (torch.is_tensor(argument) and argument.requires_grad and id(argument) in places):
+            return argument
+        with torch._C.DisableTorchFunction():  # it is no operation of the model's
+            view = argument.view_as(argument)
+        places[id(view)] = places[id(argument)]
+        self._apart[id(view)] = view
+        return view
 
     def taken(self, operation: int, leaves: Sequence[Any], refs: Mapping[int, int]) -> list[Any]:
         """The leaves of an operation's arguments, each value exchanged for one that stands for this use alone."""
         taken = [*leaves]
-        for at, place in refs.items():
-            if not torch.is_grad_enabled():  # inside a function with a gradient of its own
+        if not torch.is_grad_enabled():  # inside a function with a gradient of its own
+            for place, leaf in {place: leaves[at] for at, place in refs.items()}.items():
+                if self._apart.pop(id(leaf), None) is not None:
+                    self._uses.append((operation, place, leaf))
                 pull = self._pulls.get((operation, place))
-                if pull is not None and leaves[at].requires_grad:
-                    leaves[at].register_hook(partial(_changed, pull.change, leaves[at].detach()))
-            elif leaves[at].requires_grad:
+                if pull is not None and leaf.requires_grad:
+                    leaf.register_hook(partial(_changed, pull.change, leaf.detach()))
+            return taken
+        for at, place in refs.items():
+            if leaves[at].requires_grad:
                 taken[at] = leaves[at].view_as(leaves[at])
                 self._uses.append((operation, place, taken[at]))
                 pull = self._pulls.get((operation, place))

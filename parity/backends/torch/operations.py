@@ -55,7 +55,7 @@ class Recorded:
                 self._place(tensor)
         self._pulling = Pulling(pulls, trained) if form == GRADIENTS else None
         with precisely(), torch.set_grad_enabled(form == GRADIENTS), Recording(self._record, form == "unfused"):
-            output = run()
+            output = self._pulling.running(run, self._places) if self._pulling else run()
         tensors = {place: tensor for place, tensor in places(output).items() if torch.is_tensor(tensor)}
         self.trace.outputs = {place: self._place(tensor) for place, tensor in tensors.items()}
         for place, tensor in tensors.items():
