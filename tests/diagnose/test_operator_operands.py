@@ -150,7 +150,7 @@ def test_labels_smoothed_over_the_other_classes_are_told_as_that():
     _, [cause] = found(pair(loss, of_the_others))
 
     assert cause.name == "label smoothing"
-    assert cause.told.endswith("; as if tensorflow gave the mass to the 5 other classes alone")
+    assert cause.told.endswith("; as if tensorflow gives the mass to the 5 other classes alone")
 
 
 def test_a_square_that_is_turned_is_not_told_by_the_same_numbers_twice():

@@ -125,11 +125,11 @@ def _smoothed(spot: Spot, argument: str, value: Any) -> Iterator[Proposal]:
     classes = shape[min(1, len(shape) - 1)] if shape else 0
     if argument != "label_smoothing" or classes < 2:
         return
-    for times, by in ((classes / (classes - 1), "tensorflow"), ((classes - 1) / classes, "torch")):
+    for times, by in ((classes / (classes - 1), "tensorflow gives"), ((classes - 1) / classes, "torch gives")):
         proposal = _argument(spot, argument, value, value * times, constant(spot.number, argument, value * times))
-        told = f"{proposal.told}; as if {by} gave the mass to the {classes - 1} other classes alone"
+        claim = f"{proposal.told}; as if {by} the mass to the {classes - 1} other classes alone"
         fix = "give each of all classes, the target's among them, smoothing / classes, as torch does, or none"
-        yield replace(proposal, told=told, fix=fix, subject=f"smoothing over the other classes in {by}")
+        yield replace(proposal, told=claim, fix=fix, subject=f"smoothing over the other classes: {by} it to them")
 
 
 def together(spot: Spot) -> Iterator[Proposal]:

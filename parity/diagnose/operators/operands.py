@@ -135,17 +135,17 @@ def elsewhere(spot: Spot) -> Iterator[Proposal]:
 
 def _told_apart(spot: Spot, here: int, place: int, origin: Callable[[Spot, int], str]) -> tuple[str, str]:
     """Where two values come from; with the turns, where one line made both, as in a loop."""
-    told = origin(spot, here), origin(spot, place)
+    texts = origin(spot, here), origin(spot, place)
     makers = [spot.run.trace.makers().get(of) for of in (here, place)]
-    if told[0] != told[1] or None in makers:
-        return told
+    if texts[0] != texts[1] or None in makers:
+        return texts
     of = makers[0]
     assert of is not None
     alike = [
         one for one in spot.run.trace.operations if (one.name, one.line, one.layer) == (of.name, of.line, of.layer)
     ]
     turns = [next((n for n, one in enumerate(alike, 1) if one is maker), 0) for maker in makers]
-    return f"{told[0]}, turn {turns[0]} of {len(alike)}", f"{told[1]}, turn {turns[1]}"
+    return f"{texts[0]}, turn {turns[0]} of {len(alike)}", f"{texts[1]}, turn {turns[1]}"
 
 
 def _out_of_place(spot: Spot) -> Iterator[Proposal]:

@@ -49,8 +49,7 @@ def prefixed(spot: Spot) -> Iterator[Proposal]:
     torch's own is one of them, and what they make says nothing of it.
     """
     for place, leaf in enumerate(spot.leaves):
-        twins = spot.alignment.twins[0].get(-1 if leaf.place is None else leaf.place, set())
-        if leaf.place is None or not twins:
+        if leaf.place is None or not (twins := spot.alignment.twins[0].get(leaf.place, set())):
             continue
         shape = spot.run.trace.values[leaf.place].shape
         for last in spot.alignment.wanted[:NEAR]:
@@ -81,17 +80,17 @@ def appended(spot: Spot) -> Iterator[Proposal]:
     """Propose what TensorFlow does behind torch's end: its operations on what torch gives, and on nothing else."""
     if spot.alignment.parted[0] or len(spot.operation.makes) != 1:
         return
-    [mine] = spot.operation.makes
+    mine = spot.operation.makes[0]
     shape, twins = spot.run.trace.values[mine].shape, spot.alignment.twins[0].get(mine, set())
     for last in sorted(place for place in spot.there.outputs.values() if place not in twins):
         region = _region(spot, last, twins) if twins else []
         value = spot.there.values[last]
         for axes in [axes for axes in permutations(range(len(shape))) if region and _laid(value.shape, axes) == shape]:
             both = " ... ".join(dict.fromkeys(f"{called(one)}{at(one)}" for one in (region[-1], region[0])))
-            passed = [taken for _, taken in region[0].takes if taken in twins]
+            passed = next((taken for _, taken in region[0].takes if taken in twins), last)
             yield Proposal(
                 partial(_exchanged, spot, 0, region[0], region[0].makes.index(last), axes),
-                of_omission(spot.there, region[0], passed[0]) if len(region) == 1 else "extra operation",
+                of_omission(spot.there, region[0], passed) if len(region) == 1 else "extra operation",
                 f"torch gives what {called(spot.operation)}{spot.place} makes; tensorflow does {both} with it first",
                 f"leave {both} out in tensorflow, or do the same in torch behind {spot.operation.name}{spot.place}",
                 region[-1].layer,
