@@ -89,8 +89,7 @@ def test_backends_define_the_same_verbs_in_the_same_order(part):
     """Where Keras's are the same whatever it runs on, in the room that both have in common."""
     theirs = defined(BACKENDS_OF / "keras" / f"{part}.py", BACKENDS_OF / "tensorflow" / f"{part}.py")
 
-    # torch alone hands a closure or a schedule by the loss what a step comes to; Keras's step is that of every trainer.
-    assert theirs == [name for name in defined(BACKENDS_OF / "torch" / f"{part}.py") if name != "Own.step"]
+    assert theirs == defined(BACKENDS_OF / "torch" / f"{part}.py")
 
 
 def test_a_file_of_a_backend_names_its_counterpart():

@@ -6,9 +6,9 @@ from parity import backends
 
 backends.load()  # the order of the imports
 
-import keras  # noqa: E402
+import keras  # noqa: E402 behind parity, which settles the order
 
-from parity.backends.keras import modules  # noqa: E402
+from parity.backends.keras import modules  # noqa: E402 as above
 
 DENSE = keras.layers.Dense
 

@@ -53,14 +53,6 @@ class Own(Trainer):
         self._before: list[list[Array]] = []
         self._after: list[list[Array]] = []
 
-    def step(self, batches: Sequence[tuple[Array, Array]]) -> Array:
-        """As `Trainer`, and then the schedules, one that goes by the loss with that of this step."""
-        loss = super().step(batches)
-        with precision(self._dtype):
-            for schedule in self._schedules:
-                schedule.step(*((float(loss),) if isinstance(schedule, ReduceLROnPlateau) else ()))
-        return loss
-
     def apply(self, gradients: Sequence[Any]) -> None:
         """Take one step as the user does: clip, then step; rates and clipped gradients are noted."""
         self.steps += 1
@@ -111,6 +103,12 @@ class Own(Trainer):
             for schedule in (of for of in self._schedules if not isinstance(of, ReduceLROnPlateau)):
                 schedule.step()
         return tuple(rates[step - 1] for step in steps)
+
+    def _go_on(self, loss: Array) -> None:
+        """Step the schedules, one that goes by the loss with that of this step."""
+        with precision(self._dtype):
+            for schedule in self._schedules:
+                schedule.step(*((float(loss),) if isinstance(schedule, ReduceLROnPlateau) else ()))
 
     def _now(self) -> list[float]:
         return [float(group["lr"]) for group in self.optimizer.param_groups]

@@ -52,6 +52,7 @@ class Trainer:
             del gradients  # of all that is as large as the model no more is held than is needed
         self.apply([_mean(total.pop(0), len(losses)) for _ in range(len(total))])
         mean: Array = (sum(losses) / len(losses)).numpy()
+        self._go_on(mean)
         return mean
 
     def apply(self, gradients: list[Any]) -> None:
@@ -81,6 +82,9 @@ class Trainer:
             state = {key: torch.tensor(arrays[m][place], dtype=variable.dtype) for m, key in self._keys().items()}
             # torch's SGD has no count and leaves this one alone.
             self.optimizer.state[variable] = {"step": torch.tensor(float(self.steps)), **state}
+
+    def _go_on(self, loss: Array) -> None:
+        """What follows a step whose loss () was this: of a recipe nothing, since it has each step's rate."""
 
     def _moments(self) -> dict[str, list[Any]]:
         states = [self.optimizer.state[variable] for variable in self.variables]

@@ -18,10 +18,10 @@ from parity.pair.models import PairModels
 
 backends.load()  # the order of the imports
 
-import tf_keras  # noqa: E402
-from torch import nn  # noqa: E402
+import tf_keras  # noqa: E402 behind parity, which settles the order
+from torch import nn  # noqa: E402 as above
 
-from tests.extra.legacy.bert import pair as bert  # noqa: E402
+from tests.extra.legacy.bert import pair as bert  # noqa: E402 as above
 
 VOCAB, WIDTH, UNITS, TIME = 50, 5, 7, 4
 
