@@ -194,6 +194,26 @@ def test_another_momentum_is_found_and_proved_beside_dropout(momentum, clean):
     assert "momentum=0.9 in BatchNormalization norm" in told
 
 
+class Still(Normed):
+    """Normalizes by its running statistics in training mode, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm.eval()
+        self.norm.train = lambda mode=True: self.norm
+
+
+def test_a_norm_that_one_side_does_not_train_is_told_with_what_is_left_where_neither_does():
+    corners = PairModels(Pair("normed", Still, keras_normed, inputs=strategies.arrays(11)))
+    outcome = runner.run_check(calls, corners, 0, 1, "parity check", shrink=False)
+    api.explain(corners, [outcome])
+    [cause] = outcome.findings[0].diagnosis.causes
+
+    assert (cause.name, cause.where) == ("training mode", "norm")
+    assert "torch does not train it" in cause.told
+    assert 0 < cause.after < 1e-9 * cause.before  # measured: there is rounding in it
+
+
 def test_a_momentum_of_several_norms_is_one_cause():
     import keras
 

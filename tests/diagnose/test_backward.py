@@ -116,6 +116,7 @@ def test_the_first_operation_whose_gradient_differs_is_told_with_its_line(fault)
     assert own.file == __file__
     assert [cause.name for cause in causes] == [name] * bool(name)
     assert all(f"({Path(__file__).name}:{own.line})" in cause.told for cause in causes)
+    assert all(0 < cause.after < 1e-9 * cause.before for cause in causes)  # measured: there is rounding in it
 
 
 def test_equal_gradients_part_nowhere_however_they_are_computed():

@@ -117,8 +117,12 @@ def exchanged(corners: PairModels, examples: Sequence[tuple[Weights, Any]], loss
 
 
 def _outside_a_graph(corners: PairModels, examples: Examples) -> list[Cause]:
-    """Keras takes a loss's logits from behind a sigmoid or softmax where it has a graph, and cannot outside of one."""
-    behind = [one for one in examples.runs(0).other.trace.operations if one.name in ("Sigmoid", "Softmax")]
+    """Keras takes a loss's logits from behind a sigmoid or softmax where it has a graph, and cannot outside of one.
+
+    The losses were recorded in one: what they are apart there is left.
+    """
+    graph = examples.runs(0)
+    behind = [one for one in graph.other.trace.operations if one.name in ("Sigmoid", "Softmax")]
     if not behind:
         return []
     inputs = examples.given[0][1]
@@ -130,7 +134,7 @@ def _outside_a_graph(corners: PairModels, examples: Examples) -> list[Cause]:
         "what that is given, and the losses are equal"
     )
     fix = "hand the loss the logits, or say from_logits=False"
-    return [Cause("from_logits", "", claim, fix, abs(first - second), 0.0)]
+    return [Cause("from_logits", "", claim, fix, abs(first - second), graph.alignment.gap)]
 
 
 def causes(corners: PairModels, batches: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:

@@ -14,7 +14,7 @@ import numpy as np
 from parity.backends.operations import Operation, Trace
 from parity.compare.judge import MAX_FLOAT64_ULPS
 from parity.diagnose.operators.align import Alignment
-from parity.diagnose.search import within
+from parity.diagnose.search import gap, within
 from parity.dtypes import EPS, Array
 
 
@@ -120,15 +120,24 @@ class Backward:
         return reached
 
     def left(self, gradients: Mapping[str, Array]) -> float:
-        """The largest difference of this side's gradients by parameters from these, by name, where both have one."""
-        return max(
-            [0.0, *(self._left(own, gradients[name]) for name, own in self.own.trained.items() if name in gradients)]
-        )
+        """The largest difference of this side's gradients by parameters from these, by name, where both have one.
 
-    def _left(self, own: Array, other: Array) -> float:
-        """How far two gradients of a parameter are apart; 0 where rounding accounts for it."""
+        0 where rounding accounts for all of them.
+        """
+        return max((gap(*pair) for pair in self._both(gradients) if not self._rounding(*pair)), default=0.0)
+
+    def gap(self, gradients: Mapping[str, Array]) -> float:
+        """As `left`, with what rounding accounts for: what a proof is printed with."""
+        return max((gap(*pair) for pair in self._both(gradients)), default=0.0)
+
+    def _both(self, gradients: Mapping[str, Array]) -> list[tuple[Array, Array]]:
+        """The gradients by parameters, this side's beside these, where both have one."""
+        return [(own, gradients[name]) for name, own in self.own.trained.items() if name in gradients]
+
+    def _rounding(self, own: Array, other: Array) -> bool:
+        """Whether rounding accounts for how far two gradients of a parameter are apart."""
         largest = max(np.abs(own).max(initial=0.0), np.abs(other).max(initial=0.0))
-        return 0.0 if within(own, other, self._noise(largest)) else float(np.abs(own - other).max())
+        return within(own, other, self._noise(largest))
 
     def _noise(self, largest: float) -> float:
         """What rounding may account for in a gradient whose largest element is this."""

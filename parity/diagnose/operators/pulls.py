@@ -95,6 +95,10 @@ class Example:
         back = Backward(self.pulled([pull for pull, *_ in changes]), 0)
         return back, back.left(self._gradients)
 
+    def gap(self, changes: Sequence[Change]) -> float:
+        """As what is `left`, with what rounding accounts for."""
+        return self.left(changes)[0].gap(self._gradients)
+
     def pulled(self, pulls: Sequence[Pull]) -> Alignment:
         """Both runs, torch's with these changes to its gradients."""
         self._ensure()
@@ -147,7 +151,8 @@ def causes(examples: Sequence[Example]) -> list[Cause]:
     for change in chosen if len(chosen) > 1 else ():  # one that adds nothing is no cause
         fewer = [one for one in chosen if one is not change]
         chosen = fewer if fewer and _closed(examples, fewer) else chosen
-    return once([_cause(change, before) for change in chosen])
+    after = first.gap(chosen)
+    return once([_cause(change, before, after) for change in chosen])
 
 
 def _closed(examples: Sequence[Example], chosen: Sequence[Change]) -> bool:
@@ -164,10 +169,10 @@ def _ways(back: Backward) -> Iterator[list[Change]]:
     yield from islice((way for way in (*single, *_stopped(back, there)) if way), MANY)
 
 
-def _cause(change: Change, before: float) -> Cause:
+def _cause(change: Change, before: float, after: float) -> Cause:
     """A proved change as a cause, with TensorFlow's operation at the same place."""
     _, form, one, there = change
-    return Cause(form.name, one.layer, form.claim.format(f"{called(one)}{at(one)}") + there, form.fix, before, 0.0)
+    return Cause(form.name, one.layer, form.claim.format(f"{called(one)}{at(one)}") + there, form.fix, before, after)
 
 
 def _proposed(back: Backward, there: Backward, places: Iterable[Given]) -> Iterator[list[Change]]:

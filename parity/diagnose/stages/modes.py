@@ -59,12 +59,12 @@ def ready(corners: PairModels, weights: Weights, ids: Inputs, training: bool) ->
 def _frozen(corners: PairModels, batch: Batch, verdict: Verdict) -> list[Cause]:
     """Batch normalization stays in evaluation mode on one side: what leaves nothing where the other's does, too."""
 
-    def parted() -> list[Verdict]:
+    def judged() -> list[Verdict]:
         runs = rehearse(corners, batch, still=True)
         outputs = [of.judge(f"{name} in training mode") for name, of in runs["first"].items()]
-        return [of for of in (*calls.kept(runs), *outputs) if of.fails]
+        return [*calls.kept(runs), *outputs]
 
-    failing = parted()  # by what each layer keeps and the outputs, as both sides run
+    failing = [of for of in judged() if of.fails]  # by what each layer keeps and the outputs, as both sides run
     if verdict.subject not in {of.subject for of in failing}:
         return []
     for side, other in (corners.sides, corners.sides[::-1]):
@@ -72,13 +72,16 @@ def _frozen(corners: PairModels, batch: Batch, verdict: Verdict) -> list[Cause]:
             for (of, _), model in corners.models.items():
                 if of == side:
                     stack.enter_context(model.modes.frozen())
-            left = parted()
-        if not left:
+            left = judged()
+        if not any(of.fails for of in left):
+            # A statistic that is not among them any more is changed by neither side: the bits are the same.
+            after = next((of.figure for of in left if of.subject == verdict.subject), 0.0)
             layers = dict.fromkeys(of.path for of in failing if isinstance(of, calls.Kept))
             claim = f"{other} does not train it: it normalizes by its running statistics in training mode, too; {side}"
             fix = "training=training where it is called, and trainable=True, or train() and not eval() of torch"
             return [
-                Cause("training mode", path, f"{claim} by the batch's own", fix, verdict.figure, 0.0) for path in layers
+                Cause("training mode", path, f"{claim} by the batch's own", fix, verdict.figure, after)
+                for path in layers
             ]
     return []
 
@@ -132,14 +135,14 @@ def _causes(corners: PairModels, candidates: Any, again: Again, verdict: Verdict
     theirs = modes.rates()
     for values in candidates:
         needed = {key: value for key, value in values.items() if theirs[key] != value}
-        if not needed or _left(corners, needed, again):
+        after = _left(corners, needed, again, verdict) if needed else None
+        if after is None:
             continue
         # Those that change nothing are left out, one by one.
         for key in list(needed) if len(needed) > 1 else ():
             fewer = {other: value for other, value in needed.items() if other != key}
-            needed = needed if _left(corners, fewer, again) else fewer
-        with _having(corners, needed):
-            after = next((of.figure for of in again() if of.subject == verdict.subject), 0.0)
+            if (left := _left(corners, fewer, again, verdict)) is not None:
+                needed, after = fewer, left
         return [_cause(corners, key, theirs[key], value, verdict, after) for key, value in needed.items()]
     return []
 
@@ -160,10 +163,13 @@ def _drawing(corners: PairModels, batch: Batch, rates: Values) -> str:
     return next(iter(rates))[0] if len(rates) == 1 and not itself else ""
 
 
-def _left(corners: PairModels, values: Values, again: Again) -> bool:
-    """Whether a difference is left where TensorFlow has these values."""
+def _left(corners: PairModels, values: Values, again: Again, verdict: Verdict) -> float | None:
+    """The figure of a verdict where TensorFlow has these values; None where one fails, or it is compared no more."""
     with _having(corners, values):
-        return any(of.fails for of in again())
+        judged = {of.subject: of for of in again()}
+    if verdict.subject not in judged or any(of.fails for of in judged.values()):
+        return None
+    return judged[verdict.subject].figure
 
 
 @contextlib.contextmanager

@@ -92,7 +92,8 @@ def _anew(used: Tokenizer, fresh: Tokenizer, example: Any, verdict: Verdict) -> 
     special = all(isinstance(of, check.OfSpecials) for of in broken)  # what is broken is about ids around a text alone
     description = f"the tokenizer in use does not do what its model file says: {broken[0].subject}"
     fix = "leave bos and eos to whoever asks for them: add_bos=, add_eos=" if special else SAME
-    return [Cause("special ids" if special else "tokenizer", WHERE, description, fix, float(len(broken)), 0.0)], []
+    name, before, after = "special ids" if special else "tokenizer", float(len(broken)), float(len(fresh_failures))
+    return [Cause(name, WHERE, description, fix, before, after)], []
 
 
 def _failing(tokenizer: Tokenizer, example: Any) -> list[Verdict]:
