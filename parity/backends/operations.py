@@ -21,6 +21,7 @@ from parity.dtypes import Array
 LARGE = 2**20  # elements; of larger values only a sketch is kept
 FEW = 16  # numbers at most of a constant that is told as a setting
 GRADIENTS = "gradients"  # the form of a run of which gradients are kept, too
+DRAWING = "drawing"  # the form of a run in training mode
 LIBRARY = sysconfig.get_paths()["stdlib"]
 PARITY = Path(parity.__file__).parent
 # parity's own code that holds models; the rest of it is no user's.

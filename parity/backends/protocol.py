@@ -145,6 +145,8 @@ class Recordable(Protocol):
     def record(self, inputs: Inputs, loss: bool = False, form: str = "", targets: Inputs | None = None) -> Any:
         """A run in evaluation mode, operation by operation; torch's can be edited (`operations.Editable`).
 
+        Of the form `operations.DRAWING` a graph's is one in training mode; torch's has its dropouts in either.
+
         With its `loss` behind it, if asked for, against targets, or the inputs themselves. Of the form
         `operations.GRADIENTS` the gradients of that loss are kept, too.
 

@@ -46,7 +46,7 @@ CAUSES = {
     "residual": "the residual connection is missing or doubled",
     "flatten order": "an array is flattened with its axes in another order",
     "time shift": "the layer sees other positions: shifted, or one token more or fewer",
-    "dropout": "dropout is left on, or what is dropped is another share",
+    "dropout": "dropout is left on, stands elsewhere, or what is dropped is another share",
     "training mode": "a layer is left in training mode: its calls change its running statistics",
     "state kept": "a layer goes on from the state of the call before",
     "recurrence": "a recurrent layer follows another formula: peepholes, an inverted gate",

@@ -21,6 +21,7 @@ from parity.backends.keras.engine import engine
 from parity.backends.keras.losses import of_outputs, per_token
 from parity.backends.keras.modes import Modes
 from parity.backends.keras.optimizers import Trainer, trainer
+from parity.backends.operations import DRAWING
 from parity.backends.protocol import Table
 from parity.canonical.flow import Flow
 from parity.canonical.form import Form
@@ -183,7 +184,8 @@ class Model:
     def record(self, inputs: Inputs, loss: bool = False, form: str = "", targets: Inputs | None = None) -> Any:
         tensors = self._tensors(inputs)
         layers = [(child, self._names[path]) for path, child in hooks.walk(self.module)]
-        run = partial(_against, self._loss, self._tensors(targets)) if loss else partial(self._forward, training=False)
+        run = partial(self._forward, training=form == DRAWING)
+        run = partial(_against, self._loss, self._tensors(targets)) if loss else run
         return engine.Recorded(run, tensors, self._precisely, partial(modules.scoped, layers), form)
 
     def formats(self) -> tuple[str, ...]:

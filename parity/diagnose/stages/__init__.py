@@ -13,7 +13,7 @@ yield.
     loss (loss_variants), criterion   parity's loss; a loss of the user's own
     gradients                         what the backward pass makes of a right forward one
     optimizer (optimizer_variants)    a training by parity's recipes; `own_optimizer`: by the user's optimizers
-    modes, inputs                     training mode; what `call=` hands to a model
+    modes (drop_places), inputs       training mode; what `call=` hands to a model
     serialization, configuration      what a file loses; settings that it does not hold
     conversion    a converted checkpoint
     own_weights (own_relations, own_orders)   weights that each side has of its own

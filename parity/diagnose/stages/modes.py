@@ -15,6 +15,7 @@ from parity.checks import calls
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.constants import told as constant
+from parity.diagnose.stages import drop_places
 from parity.diagnose.stages.configuration import some
 from parity.dtypes import Inputs
 from parity.inputs.batch import Batch
@@ -45,6 +46,8 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Diagnosis | 
     else:
         where, tried = verdict.path, "momentum"
         causes = _momenta(corners, lambda: calls.kept(rehearse(corners, batch, still=True)), verdict)
+    if not causes and isinstance(verdict, draws.Drawn):
+        causes = drop_places.explain(corners, example.weights, batch.ids)
     if causes:
         return Diagnosis(tuple(dict.fromkeys(cause.where for cause in causes)), tuple(causes))
     return Diagnosis((where,), ruled_out=(f"{tried}: made equal where both sides have one, the difference is left",))
