@@ -81,6 +81,19 @@ def test_keras_itself_takes_swapped_layers_and_a_cast_without_a_word(tmp_path, t
         np.testing.assert_array_equal(found, kept.astype(np.float32))
 
 
+def test_weights_that_keras_wrote_itself_are_taken_by_place_and_without_their_optimizer(tmp_path, tiny_of):
+    """As a user's `save_weights` writes them, behind a training."""
+    tiny, path = tiny_of("tensorflow"), tmp_path / "model.weights.h5"
+    saved = tiny.build()
+    saved.compile("adam", "mse")
+    saved.train_on_batch(np.ones((2, 3)), np.ones((2, 3)))
+    saved.save_weights(path)
+    loaded = tiny.values(tiny.formats.load(tiny.build(), path))
+
+    assert all(np.array_equal(*both) for both in zip(loaded, tiny.values(saved), strict=True))
+    assert tiny.refusal(tiny.build(("a", "b", "c")), path).startswith("holds nothing, but should hold layers/dense_2/")
+
+
 def test_a_mistyped_key_restores_nothing_without_a_word_and_is_refused(tmp_path, tiny_of):
     import tensorflow as tf
 

@@ -22,6 +22,8 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from torch import nn  # noqa: E402
 
+from parity.backends.keras import modules  # noqa: E402
+
 IN, HIDDEN, OUT = 5, 7, 3
 CHECKS = (weights, forward, gradients, training, reload, resume)
 
@@ -169,6 +171,20 @@ def test_a_saved_model_is_held_against_its_source(tmp_path):
 
     assert api.check(right, examples=1, checks=["forward", "calls"]).holds
     assert api.check(wrong, examples=1, checks=["forward"])["forward"].verdict == "different"
+
+
+def test_an_exported_model_has_each_variable_once(tmp_path):
+    """Keras writes each twice, of which its function reads one."""
+    source = keras.Sequential([keras.Input((IN,)), keras.layers.Dense(HIDDEN), keras.layers.Dense(OUT)])
+    source.export(str(tmp_path), verbose=False)
+    model = tf.saved_model.load(str(tmp_path))
+    before = model.serve(tf.ones((1, IN)))
+    variables = [of for _, of in modules.variables(model)]
+    for variable in variables:
+        variable.assign(variable * 2)
+
+    assert [tuple(of.shape) for of in variables] == [tuple(of.shape) for of in source.weights]
+    assert not np.allclose(before, model.serve(tf.ones((1, IN))))
 
 
 class Nothing:

@@ -41,6 +41,14 @@ def converted(folder):
     return keras.saving.load_model(folder + "/acme.keras", compile=False)
 
 
+def drawn():
+    layers = keras.layers
+    mix = layers.Dense(6, "tanh", name="mix")
+    return keras.Sequential(
+        [keras.Input((7,), dtype="int32"), layers.Embedding(19, 6, name="table"), mix, layers.Dense(3, name="head")]
+    )
+
+
 number = 3
 """
 
@@ -92,6 +100,8 @@ def acme(given, tmp_path_factory):
         mix = given["mix"].T if turned else given["mix"]
         model.set_weights([given["table"], mix, given["mix_bias"], given["head"], given["head_bias"]])
         model.save(folder / f"{name}.keras")
+        model.save_weights(folder / f"{name}.weights.h5")
+        model.export(str(folder / name), verbose=False)
     return folder
 
 
@@ -130,6 +140,15 @@ def test_a_wrong_one_fails_in_the_other_direction_too(port):
     assert "mix.weight" in shown
     assert "forward     different" in shown
     assert "rerun: parity port wrong.keras acme_port:original@acme.pth --seed 0" in shown
+
+
+@pytest.mark.parametrize("port_of", ["acme_port:drawn@acme.weights.h5", "acme"])
+def test_weights_that_keras_saved_and_a_model_that_it_exported_are_taken_as_they_are(port, port_of):
+    status, shown = port("acme_port:original@acme.safetensors", port_of, "--inputs", "7<19")
+
+    assert status == 0
+    assert "5 of 5 parameters were made from the source's, 5 of them bit for bit" in shown
+    assert "untied" not in shown
 
 
 def test_a_saved_model_is_judged(port, given, acme):

@@ -29,6 +29,7 @@ from parity.files import MOST, MOST_PARSED, check_file, check_members, replacing
 from parity.scratch import scratch
 
 NAMES = "parity"  # our own entry in a .weights.h5, because Keras goes by place alone when it reads one
+OPTIMIZER = "optimizer/"  # where Keras stores one beside the layers
 
 
 def of(module: Module) -> tuple[str, ...]:
@@ -178,14 +179,24 @@ def _no_larger_than(most: int, path: Path) -> Iterator[None]:
 
 
 def _read_weights(module: Module, path: Path) -> Module:
-    """Load a .weights.h5 that `_write_weights` wrote into the module, checked by its names and by its arrays."""
+    """Load a .weights.h5 into the module, checked by its arrays, and by its names where `_write_weights` wrote it.
+
+    One that Keras wrote has none, and goes by place alone; what it has of an optimizer is left out.
+    """
     with h5py.File(path, "r") as stored:
-        if not isinstance(stored.get(NAMES, getlink=True), h5py.HardLink):
-            raise ParityError(f"{path}: does not name its variables; save it with parity")
-        _check_plain(stored[NAMES], MOST_PARSED)
-        names = bytes(stored[NAMES][()]).decode().split("\n")
-    _accept(_held(module), names, path)
-    _accept([*_would_store(module)], [*_stored(path)], path)
+        link = stored.get(NAMES, getlink=True)
+        names: list[str] | None = None
+        if link is not None:
+            if not isinstance(link, h5py.HardLink):
+                raise ParityError(f"{path}: does not hold the names of its variables itself; save it again")
+            _check_plain(stored[NAMES], MOST_PARSED)
+            names = bytes(stored[NAMES][()]).decode().split("\n")
+    places = [*_stored(path)]
+    if names is None:
+        places = [place for place in places if not place.startswith(OPTIMIZER)]
+    else:
+        _accept(_held(module), names, path)
+    _accept([*_would_store(module)], places, path)
     module.load_weights(path)
     return module
 

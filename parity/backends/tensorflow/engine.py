@@ -78,11 +78,35 @@ def is_eager() -> bool:
 
 
 def held(holder: Any) -> Iterator[tuple[str, Any]]:
+    inside = [*_inside(holder)]
+    copies = _copies(holder, [child for _, child in inside if isinstance(child, VARIABLE)])
+    return ((name, child) for name, child in inside if id(child) not in copies)
+
+
+def _inside(holder: Any) -> Iterator[tuple[str, Any]]:
+    """As `held`, with the variables that no function reads."""
     for name, child in tf.train.TrackableView.children(holder).items():
         if isinstance(child, (*VARIABLE, *TRACKABLE)):
             yield name, child
         elif isinstance(child, list | tuple | dict):
-            yield from ((f"{name}.{place}", inner) for place, inner in held(child))
+            yield from ((f"{name}.{place}", inner) for place, inner in _inside(child))
+
+
+def _copies(holder: Any, variables: Sequence[tf.Variable]) -> set[int]:
+    """The ids of the variables that a loaded program does not read, where it reads one of that name and shape.
+
+    Keras writes each variable of an exported model twice, once of them for no function.
+    """
+    functions = [of for child in tf.train.TrackableView.children(holder).values() for of in _restored(child)]
+    read = {id(captured) for of in functions for captured in of.captured_inputs}
+    known = {(of.name, tuple(of.shape)) for of in variables if id(of.handle) in read}
+    return {id(of) for of in variables if id(of.handle) not in read and (of.name, tuple(of.shape)) in known}
+
+
+def _restored(child: Any) -> Sequence[Any]:
+    """The graphs of a function that was loaded from a program; none of anything else."""
+    graphs: Sequence[Any] = getattr(child, "concrete_functions", ())
+    return graphs
 
 
 def raw(variable: Variable) -> tf.Variable:
