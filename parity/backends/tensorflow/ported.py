@@ -75,7 +75,7 @@ def answers(model: Module, inputs: Inputs, training: bool) -> Outputs:
     """Run a model; one of KerasHub's is given masks of ones and segments of zeros beside ids, and pictures."""
     if not _hub(model):
         if hasattr(model, "serve") and not callable(model):
-            return model.serve(*(inputs if isinstance(inputs, tuple) else (inputs,)))
+            return model.serve(*_as_signed(model, inputs if isinstance(inputs, tuple) else (inputs,)))
         return modules.run(model, inputs, training)
     laid_out = tf.transpose(inputs, (0, 2, 3, 1)) if len(inputs.shape) == 4 and _last(model) else inputs
     wanted = model.input
@@ -87,6 +87,16 @@ def answers(model: Module, inputs: Inputs, training: bool) -> Outputs:
 def sampled(model: Module, inputs: Inputs) -> Outputs:
     """Run a model on arrays, in evaluation mode."""
     return answers(model, optree.tree_map(tf.constant, inputs), False)
+
+
+def _as_signed(model: Module, inputs: tuple[Any, ...]) -> list[Any]:
+    """Ids in the whole numbers that an exported program takes, int32 or int64; other arrays as they are."""
+    graphs = getattr(model.serve, "concrete_functions", ())
+    specs = tf.nest.flatten(graphs[0].structured_input_signature) if graphs else []
+    if len(specs) != len(inputs):
+        return [*inputs]
+    whole = (spec.dtype.is_integer and of.dtype.is_integer for spec, of in zip(specs, inputs, strict=True))
+    return [tf.cast(of, spec.dtype) if ids else of for ids, spec, of in zip(whole, specs, inputs, strict=True)]
 
 
 def _hub(model: Module) -> bool:
