@@ -180,13 +180,29 @@ class Leaf:
 
 
 @dataclass(frozen=True)
+class Turns:
+    """Another number of turns of a loop, whose last turn are these operations, in order.
+
+    They are done `more` times behind the last turn, and what they make is what the last of these makes; `carried` is
+    value that a turn is given -> value that it makes of it, which the next one is given. Or the loop ends earlier:
+    `instead` is value -> the one that takes its place, which an earlier turn made.
+    """
+
+    operations: tuple[int, ...] = ()
+    carried: Mapping[int, int] = field(default_factory=dict)
+    more: int = 0
+    instead: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Edit:
     """A change to one operation of a run: one of its leaves, an argument by its name, or its result becomes another.
 
     `at` is the leaf's number, the argument's name, or None for the result, the one of that number. `change` is told the
     leaves in order, tensors as arrays, and gives what stands there instead, a tensor as an array. With `take` the leaf
     is the run's value at that place, made earlier, which every `change` is told; with `called` the operation is another
-    of the same arguments; with `after` its result is that of what it makes.
+    of the same arguments; with `after` its result is that of what it makes. With `turns` it ends a loop, of another
+    number of turns.
 
     An edit is never checked before it runs: one that does not fit raises, and is no cause.
     """
@@ -198,6 +214,7 @@ class Edit:
     take: int | None = None
     called: str = ""
     after: Callable[[Array], Array] | None = None
+    turns: Turns | None = None
 
 
 @dataclass(frozen=True)

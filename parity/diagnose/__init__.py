@@ -80,6 +80,7 @@ CAUSES = {
     # operations
     "argument": "an operation is called with another value of an argument",
     "extra operation": "one side does something that the other does not",
+    "repeats": "operations are repeated, or a layer is applied, another number of times",
     "lower precision": "something goes through a lower precision on one side",
     "operand": "an operation takes a function of what it takes on the other side",
     "operation": "two operations that stand in each other's place do not compute the same",

@@ -48,6 +48,26 @@ def stepped_there(times):
     return run
 
 
+def every_turn(chosen):
+    def run(x):
+        turns = [x]
+        for _ in range(4):
+            turns.append(torch.sin(1.3 * turns[-1]) - turns[-1].mean(1, keepdim=True))
+        return turns[chosen] * turns[-1].sin()
+
+    return run
+
+
+def every_turn_there(chosen):
+    def run(x):
+        turns = [x]
+        for _ in range(4):
+            turns.append(tf.sin(1.3 * turns[-1]) - tf.reduce_mean(turns[-1], 3, keepdims=True))
+        return turns[chosen] * tf.sin(turns[-1])
+
+    return run
+
+
 def weighed(x):
     return 0.3 * x.sin() + 0.7 * x.cos()
 
@@ -69,7 +89,12 @@ EDITED = {
     "a loop of fewer turns": (
         stepped(4),
         stepped_there(2),
-        "turn 4 of 4 in torch, and the result of sub()",
+        "torch does these 4 operations 4 times, tensorflow twice",
+    ),
+    "a result of another turn": (
+        every_turn(2),
+        every_turn_there(3),
+        "turn 2 of 4 in torch, and the result of sub()",
     ),
     "a matrix that is turned in each turn": (spread, spread_back, "; so in 3 places"),
     "the weights of two terms": (weighed, weighed_otherwise(0.7, 0.3), "stand in each other's place in tensorflow"),

@@ -14,7 +14,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from parity.backends.nesting import places
-from parity.backends.operations import GRADIENTS, NOTHING, Edit, Leaf, Operation, Pull, Trace, frames, users
+from parity.backends.operations import GRADIENTS, NOTHING, Edit, Leaf, Operation, Pull, Trace, Turns, frames, users
 from parity.backends.torch import signatures
 from parity.backends.torch.backward import Pulling, Trained
 from parity.backends.torch.calls import Call, array_of, tensor_of
@@ -109,8 +109,10 @@ class Recorded:
                     failed |= {*call.makes}
                 elif number in edited or not computed.keys().isdisjoint(call.refs.values()):
                     try:
-                        results = call.run(partial(self._made_of, computed), self._of(number, edits))
-                        computed |= zip(call.makes, results, strict=True)
+                        own = self._of(number, edits)
+                        computed |= zip(call.makes, call.run(partial(self._made_of, computed), own), strict=True)
+                        for turns in (edit.turns for edit in own if edit.turns):
+                            computed |= self._turned(turns, computed)
                     except Exception:  # noqa: BLE001 whatever an edit makes impossible, and what comes of it
                         failed |= {*call.makes}
         trace = Trace([*self.trace.values], self.trace.operations, self.trace.outputs)
@@ -136,6 +138,18 @@ class Recorded:
 
     def _made_of(self, computed: Mapping[int, Any], place: int) -> torch.Tensor:
         return computed[place] if place in computed else self._tensor(place)
+
+    def _turned(self, turns: Turns, computed: Mapping[int, Any]) -> dict[int, Any]:
+        """What the last turn of a loop makes where there is another number of turns: value -> tensor."""
+        results = {place: self._made_of(computed, earlier) for place, earlier in turns.instead.items()}
+        behind = dict(computed)
+        for _ in range(turns.more):
+            behind |= {place: self._made_of(behind, next_) for place, next_ in turns.carried.items()}
+            for call in (self._calls[number] for number in turns.operations):
+                made = call.run(partial(self._made_of, behind), ())
+                behind |= zip(call.makes, made, strict=True)
+                results |= zip(call.makes, made, strict=True)
+        return results
 
     def _of(self, operation: int, edits: Sequence[Edit]) -> list[Edit]:
         return [edit for edit in (*self._edits, *edits) if edit.operation == operation]

@@ -11,7 +11,8 @@ weights and inputs too, is the cause.
     search        edits of the run, the plainest first, until nothing of the difference is left
     families      the families of edits by level: what is tried of which operations
     proposal      an edit, and what is said of it where it is proved
-    arguments, operands, arrangements, rewrites, formulas, windows, resizing, masks, moves, others   families of edits
+    arguments, operands, arrangements, rewrites, formulas, windows, resizing, masks, moves, repeats, others   families
+                  of edits
     orders        in which other order the same numbers may stand
     attention     the same of an attention of own code, and what edits are called there
     backward      the same of gradients, from the loss back; `pulls`: changes to a gradient (`gradient_forms`)

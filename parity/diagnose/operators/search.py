@@ -174,8 +174,8 @@ def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -
     try:
         edits = proposal.made(runs.other.trace)
         others = all(edit.operation != number for edit in edits)
-        if others or any((edit.at is None and edit.change) or edit.after for edit in edits):
-            put = [edit.operation for edit in edits if edit.at is None]
+        if others or any((edit.at is None and edit.change) or edit.after or edit.turns for edit in edits):
+            put = [edit.operation for edit in edits if edit.at is None and not edit.turns]
             own = {result for at in (number, *put) for result in runs.run.trace.operations[at].makes}
             trace = runs.run.again(edits)
             result = [v for place, v in enumerate(trace.values) if place not in alignment.twins[0] and place not in own]

@@ -1,0 +1,57 @@
+"""Operations, or a layer, that one side repeats more often."""
+
+import pytest
+import tensorflow as tf
+import torch
+
+from tests.helpers.between import found, pair
+
+
+def balanced(rounds):
+    def between(x):
+        for _ in range(rounds):
+            x = x - torch.logsumexp(x, 2, keepdim=True)
+            x = x - torch.logsumexp(x, 3, keepdim=True)
+        return x.sin()
+
+    return between
+
+
+def balanced_last(rounds):
+    def between(x):
+        for _ in range(rounds):
+            x = x - tf.reduce_logsumexp(x, 1, keepdims=True)
+            x = x - tf.reduce_logsumexp(x, 2, keepdims=True)
+        return tf.sin(x)
+
+    return between
+
+
+def twice(x):
+    for _ in range(2):
+        x = tf.tanh(x) + 0.3
+    return tf.exp(x)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "theirs", "words"),
+    [(5, 3, "5 times, tensorflow 3 times"), (2, 4, "twice, tensorflow 4 times")],
+    ids=["fewer", "more"],
+)
+def test_another_number_of_turns_is_told(rounds, theirs, words):
+    _, [cause] = found(pair(balanced(rounds), balanced_last(theirs)))
+
+    assert cause.name == "repeats"
+    assert f"torch does these 4 operations {words}: logsumexp(" in cause.told
+    assert 0 <= cause.after < 1e-9 * cause.before
+
+
+def test_a_single_turn_that_the_other_side_repeats_is_told():
+    _, [cause] = found(pair(lambda x: (x.tanh() + 0.3).exp(), twice))
+
+    assert cause.name == "repeats"
+    assert "torch does these 2 operations once, tensorflow twice: tanh(), add(" in cause.told
+
+
+def test_as_many_turns_have_no_cause():
+    assert found(pair(balanced(3), balanced_last(3))) == ([], [])
