@@ -146,9 +146,9 @@ class Recorded:
         for _ in range(turns.more):
             behind |= {place: self._made_of(behind, next_) for place, next_ in turns.carried.items()}
             for call in (self._calls[number] for number in turns.operations):
-                made = call.run(partial(self._made_of, behind), ())
-                behind |= zip(call.makes, made, strict=True)
-                results |= zip(call.makes, made, strict=True)
+                tensors = call.run(partial(self._made_of, behind), ())
+                behind |= zip(call.makes, tensors, strict=True)
+                results |= zip(call.makes, tensors, strict=True)
         return results
 
     def _of(self, operation: int, edits: Sequence[Edit]) -> list[Edit]:

@@ -109,15 +109,15 @@ def _once(spot: Spot) -> Iterator[Proposal]:
     operations, values = spot.run.trace.operations, spot.run.trace.values
     if len(spot.operation.makes) != 1:
         return
-    [made] = spot.operation.makes
+    [result] = spot.operation.makes
     for start in range(spot.number, max(-1, spot.number - LONG), -1):
         if operations[start].line is None or not operations[start].takes:
             return
         taken = operations[start].takes[0][1]
-        if values[taken].shape == values[made].shape and not values[taken].leaf:
+        if values[taken].shape == values[result].shape and not values[taken].leaf:
             # Many operations could be a turn: with another edit beside it this fits by chance.
             yield from (
-                replace(of, only="alone") for of in _going_on(spot, range(start, spot.number + 1), 1, {taken: made})
+                replace(of, only="alone") for of in _going_on(spot, range(start, spot.number + 1), 1, {taken: result})
             )
 
 
@@ -125,7 +125,7 @@ def _going_on(spot: Spot, last: range, turns: int, carried: dict[int, int]) -> I
     """More turns behind the last one, as many as TensorFlow has or a few; `carried` as `Turns` has it."""
     values = spot.run.trace.values
     taken = {place for number in last for _, place in spot.run.trace.operations[number].takes}
-    carried = {place: made for place, made in carried.items() if place in taken}
+    carried = {place: result for place, result in carried.items() if place in taken}
     if not carried or any(values[a].shape != values[b].shape for a, b in carried.items()):
         return
     more = [count - turns for count in sorted(_counts(spot)) if count > turns]
