@@ -61,6 +61,7 @@ CAUSES = {
     "bias doubled": "a bias is counted twice",
     "weights rounded": "the weights went through a lower precision",
     "weights changed": "single weights have other values",
+    "weights transformed": "each number is a function of what it should be: its root, its reciprocal, its logarithm",
     "weights swapped": "two parameters stand in each other's place",
     "weights not copied": "a parameter keeps its initial value",
     # attention

@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import combinations, permutations
-from math import prod
+from itertools import combinations
 
 import numpy as np
 
+from parity.diagnose.layers.arrangements import RESHAPED, RUNS_ON, TRANSPOSED, arranged
+from parity.diagnose.layers.functions import by_channel, of_each
 from parity.diagnose.layers.weight_relations import numbers
 from parity.dtypes import EPS, Array, round_to
 
@@ -22,7 +23,6 @@ THROUGH = {"float32": "", "float16": "rounded through float16", "bfloat16": "rou
 MOST = 2**26  # numbers of a model that are looked up one by one
 LINES = 64  # along an axis, by which its order is read
 NEARLY = 0.9  # of the numbers of an array that is one but for a few
-AXES = 5  # of an array whose orders are tried
 UNITS = 4  # of the last place by which a product may be off
 SUMS = 400  # pairs of arrays that are added up
 Values = Mapping[str, Array]
@@ -34,7 +34,8 @@ class Origins:
     """A parameter of the port, the arrays of the source that it was made from, and how; no `sources` if unknown.
 
     `how` is empty where all bits are the same. `plain` is what the sources give in the parameter's shape and order,
-    without rounding, factors or additions. `cause` names what happened to one that was multiplied or added to.
+    without rounding, factors or additions; `others` is what else may have been meant. `cause` names what happened to
+    one that was multiplied or added to.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Origins:
     how: tuple[str, ...] = ()
     plain: Array | None = None
     cause: str = "weights changed"
+    others: tuple[Array, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -50,10 +52,10 @@ class Origins:
         return bool(self.sources) and not any(word for word in self.how if word not in LAYOUTS)
 
 
-TRANSPOSED, RESHAPED, PART, JOINED, ORDERED = "transposed", "reshaped", "a part", "joined", "in another order"
+PART, JOINED, ORDERED = "a part", "joined", "in another order"
 CONSTANT, UNKNOWN = "constant", "none of the other side's"
 UNTIED = "untied"  # one array of the source's is several of the port's
-LAYOUTS = (TRANSPOSED, RESHAPED, PART, JOINED, CONSTANT, UNTIED)
+LAYOUTS = (TRANSPOSED, RESHAPED, RUNS_ON, PART, JOINED, CONSTANT, UNTIED)
 
 
 def related(source: Values, port: Values) -> list[Origins]:
@@ -83,7 +85,7 @@ def related(source: Values, port: Values) -> list[Origins]:
     unused = {name: array for name, array in values.items() if name not in taken}
     for name, array in left.items():
         if name not in origins:
-            origins[name] = _made(name, array, unused) or Origins(name, array.shape)
+            origins[name] = _made(name, array, unused) or _computed(name, array, values) or Origins(name, array.shape)
     return _untied([origins[name] for name in wanted])
 
 
@@ -165,19 +167,6 @@ def _whole(name: str, array: Array, values: Values, marks: Mapping[str, Marks]) 
                 if _equal(round_to(array_made, cast), array):
                     return Origins(name, array.shape, (source,), tuple(filter(None, (how, THROUGH[cast]))), array_made)
     return None
-
-
-def arranged(source: Array, shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
-    """An array in a shape, its axes in every order, the likeliest first."""
-    if source.size != prod(shape):
-        return
-    yield "" if source.shape == shape else RESHAPED, source.reshape(shape)
-    if source.ndim > AXES or len(shape) > AXES:
-        return
-    for order in [*permutations(range(source.ndim))][1:]:
-        yield TRANSPOSED, source.transpose(order).reshape(shape)
-    for order in [*permutations(range(len(shape)))][1:]:
-        yield TRANSPOSED, source.reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
 
 
 class _Table:
@@ -280,6 +269,21 @@ def _made(name: str, array: Array, values: Values) -> Origins | None:
                     return Origins(
                         name, array.shape, (first, second), tuple(filter(None, (how, "added up"))), candidate, "offset"
                     )
+    return None
+
+
+def _computed(name: str, array: Array, values: Values) -> Origins | None:
+    """The origin of an array that is a function of each number of the source's, or has a factor for each channel."""
+    vectors = {of: other for of, other in values.items() if other.ndim == 1}
+    for source, other in values.items():
+        for how, candidate in arranged(other, array.shape) if other.size == array.size else ():
+            for cause, description, _ in of_each(candidate, array):
+                words = tuple(filter(None, (how, description)))
+                return Origins(name, array.shape, (source,), words, candidate, cause)
+            for of in by_channel(candidate, array, vectors):
+                words = tuple(filter(None, (how, of.told)))
+                others = tuple(one.astype(np.float32) for one in of.others)
+                return Origins(name, array.shape, (source, *of.names), words, candidate, "scale", others)
     return None
 
 

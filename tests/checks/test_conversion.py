@@ -149,6 +149,42 @@ def test_what_comes_to_the_same_is_no_finding():
     assert runner.run_check(conversion, corners, 0, 5, "parity check").findings == []
 
 
+def parts_of(*names):
+    """The units in another order in these parameters alone."""
+    return lambda values: {name: turned(values)[name] for name in names}
+
+
+LEFT = {
+    "narrow.kernel": ("wide.kernel", "wide.bias"),
+    "wide.bias": ("wide.kernel", "narrow.kernel"),
+    "wide.kernel": ("wide.bias", "narrow.kernel"),
+}
+
+
+@pytest.mark.parametrize("weights", ["drawn", "given"])
+@pytest.mark.parametrize("name", LEFT)
+def test_what_was_left_in_its_order_where_others_have_another_is_the_cause(name, weights):
+    corners = PairModels(replace(PAIR, tensorflow=partial(in_keras, parts_of(*LEFT[name])), weights=weights))
+    check = conversion if weights == "drawn" else forward
+    (cause,) = diagnose(corners, runner.run_check(check, corners, 0, 3, "parity check")).causes
+
+    told = cause.told.replace("sequential.", "")
+
+    assert cause.name == "order"
+    assert told.startswith(f"tensorflow has {name} left in its own order along axis ")
+    assert told.endswith(f"where {LEFT[name][0]}, {LEFT[name][1]} have another")
+
+
+def test_what_is_in_another_order_all_along_is_no_cause_beside_what_is_wrong():
+    def change(values):
+        return {**turned(values), "narrow.bias": values["narrow.bias"] + np.float32(0.5)}
+
+    corners = converted(change)
+    causes = diagnose(corners, runner.run_check(conversion, corners, 0, 3, "parity check")).causes
+
+    assert [cause.told for cause in causes] == ["tensorflow has narrow.bias with 1/2 added"]
+
+
 class Deep(nn.Module):
     """Two layers of one shape."""
 

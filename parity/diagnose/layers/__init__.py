@@ -5,6 +5,8 @@ ruled out; the first that proves one ends the search.
 
     settings          a hyper-parameter that differs in name and value
     weights           parameters that are not what was drawn: uninitialized, scaled, permuted (`weight_relations`)
+    functions         the same by a function of each number, or a factor of each channel; `arrangements`: by a reshape
+    left_out          what was left in its order, where what goes with it has another
     known_layer       a layer's formula in a variant (`variants`) that reproduces what it makes
     estimates         the same where a number of the variant has to be solved for
     outputs           a factor or a constant, where no recorded operation shows it

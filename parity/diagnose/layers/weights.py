@@ -1,6 +1,6 @@
 """Why a side does not hold the weights that were drawn: by which relation its parameters come from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -8,9 +8,12 @@ import numpy as np
 
 from parity.diagnose import Cause
 from parity.diagnose.gaps import gap
+from parity.diagnose.layers.arrangements import FEWEST, rearranged
+from parity.diagnose.layers.functions import by_channel, of_each
 from parity.diagnose.layers.orders import ordered
-from parity.diagnose.layers.weight_relations import Relation, changed, estimated, of_parameter, scaled, swaps
+from parity.diagnose.layers.weight_relations import GATES, Relation, changed, estimated, of_parameter, scaled, swaps
 from parity.dtypes import EPS, Array
+from parity.pair.orders import permuted
 
 FIXES = {
     "transposed": "exchange the axes as the canonical layout has them when the weights are copied",
@@ -28,8 +31,12 @@ FIXES = {
     "rotary halves": "lay the halves of each head out as the layer's rotation reads them, when the weights are copied",
     "query key value": "copy query, key and value each to its own place",
     "flatten order": "order the inputs as the array before them is flattened, when the weights are copied",
+    "weights transformed": "copy the values as they are: no function is applied to them",
+    "order": "put all that goes together into one order when the weights are copied",
     "kernel backwards": "keep the order of the kernel in time: neither framework reverses it",
 }
+
+PARTS = ("query", "key", "value")  # of an attention, as they are stacked
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,9 @@ TRIED = (
     "rounded through bfloat16, float16 or float32",
     "another parameter's place",
     "rows exchanged, moved or in another order",
+    "reshaped where it should be transposed",
+    "a root, a reciprocal, an exponential or a logarithm",
+    "a factor for each place along an axis",
     "few elements changed",
 )
 
@@ -123,23 +133,59 @@ TRIED = (
 def _related(name: str, drawn: Mapping[str, Array], actual: Array, kind: str, limit: float) -> Relation | None:
     """The first relation by which a parameter comes from the one that was drawn for it, None if no known one does.
 
-    Simple ones first, then an estimated factor within float32's rounding, at last few changed elements.
+    Simple ones first, then an estimated factor within float32's rounding, functions of each number, and the same of
+    one part of several that are stacked; then few changed elements, and factors along an axis.
     """
     values = drawn[name]
     parameter = name.rpartition(".")[2]
     whole = values.astype(np.result_type(values, actual))
     known = chain(of_parameter(kind, parameter, values), of_parameter(kind, parameter, whole))
-    orders = ordered(kind, parameter, values, actual)
+    orders = chain(ordered(kind, parameter, values, actual), rearranged(values, actual))
     for relation in chain(known, swaps(drawn, name, actual, limit), orders, estimated(values, actual)):
         if relation.made.shape == actual.shape and gap(relation.made, actual) <= limit:
             return relation
-    rounding = EPS["float32"] * float(
-        np.abs(actual).max(initial=0.0)
-    )  # of a product that was computed in another order
-    for relation in scaled(values, actual) if values.shape == actual.shape else ():
-        if relation.cause == "scale" and gap(relation.made, actual) <= rounding:
-            return relation
-    return changed(values, actual, limit) if values.shape == actual.shape else None
+    if values.shape != actual.shape:
+        return None
+    vectors = {other: array for other, array in drawn.items() if array.ndim == 1}
+    rounding = EPS["float32"] * float(np.abs(actual).max(initial=0.0))  # of a product in another order
+    factors = (of for of in scaled(values, actual) if of.cause == "scale" and gap(of.made, actual) <= rounding)
+    functions = (Relation(*of) for of in of_each(values, actual))
+    channels = (Relation("scale", of.told, of.made) for of in by_channel(values, actual, vectors))
+    return (
+        next(chain(factors, functions, _of_part(kind, parameter, values, actual, limit)), None)
+        or changed(values, actual, limit)  # before the factors, of which all but a few may be 1
+        or next(channels, None)
+        or _reordered(values, actual)
+    )
+
+
+def _reordered(values: Array, actual: Array) -> Relation | None:
+    """What stands along an axis in an order that no usual layout makes; of two or few numbers nothing is told."""
+    move = permuted(values, actual) if len(np.unique(values)) >= FEWEST else None
+    return (
+        None if move is None else Relation("order", f"with what stands along axis {move[0]} in another order", actual)
+    )
+
+
+def _of_part(kind: str, parameter: str, values: Array, actual: Array, limit: float) -> Iterator[Relation]:
+    """What became of one of several arrays that are stacked along the first axis, the others being as they were.
+
+    Query, key and value, or the gates of a cell.
+    """
+    names = PARTS if kind == "attention" and parameter.startswith("input") else GATES.get(kind, ())
+    if not names or values.ndim < 2 or len(values) % len(names):
+        return
+    ours, theirs = (np.split(array, len(names)) for array in (values, actual))
+    differ = [place for place, part in enumerate(ours) if gap(part, theirs[place]) > limit]
+    if len(differ) != 1:
+        return
+    of, there = ours[differ[0]], theirs[differ[0]]
+    of, there = (of[0], there[0]) if kind == "attention" else (of, there)
+    name = names[differ[0]]
+    relation = _related(name, {name: of}, there, "dense", limit)
+    if relation is not None and relation.cause != "weights changed":
+        made = np.concatenate([*ours[: differ[0]], relation.made.reshape(ours[0].shape), *ours[differ[0] + 1 :]])
+        yield Relation(relation.cause, f"with its part for {name} {relation.told}", made)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -8,10 +8,11 @@ import numpy as np
 
 from parity.canonical.weights import OWN, Weights
 from parity.diagnose import Cause
+from parity.diagnose.layers.left_out import left_out
 from parity.diagnose.layers.weights import Happened, explain_weights, what_happened
 from parity.diagnose.search import Explained
 from parity.diagnose.specimens import specimen
-from parity.diagnose.stages.own_weights import INPUTS, Values, goal_of, left_by
+from parity.diagnose.stages.own_weights import INPUTS, Values, goal_of, left_by, left_cause
 from parity.dtypes import Array
 from parity.errors import ERRORS
 from parity.inputs.arrays import Sample
@@ -19,6 +20,7 @@ from parity.pair.carried import Carried
 from parity.pair.models import PairModels
 
 MANY = 3  # more layers that something happened to as well
+MOST = 96  # parameters that may have been left in their order, each of which is tried
 MANY_WAYS = 32  # sets of as many changes that are tried
 FRESH = "as its builder draws it: other numbers at each build"
 
@@ -40,9 +42,34 @@ def explain(corners: PairModels, carried: Carried, proved: bool = False) -> Expl
     changes, ruled_out = min(ways, key=lambda way: len(way[1]))
     # The side that is right, and the one that has other values: causes are told of the second.
     one, other = (first, second) if changes and changes[0].side == second else (second, first)
+    if left := _left_out(
+        corners, {name: (values[one][name], values[other][name]) for name in carried.judged}, kinds, (one, other)
+    ):
+        return [left], []
     if proved or (len(changes) > 1 and not ruled_out and not corners.weaker):
         changes = _wrong(corners, changes, values[one], (one, other)) or ([] if proved else changes)
     return _together(changes, list(values[first])), ruled_out
+
+
+def _left_out(
+    corners: PairModels, both: Mapping[str, tuple[Array, Array]], kinds: Mapping[str, str], sides: tuple[str, str]
+) -> Cause | None:
+    """The cause that parameters were left in their order where others have another, proved by the outputs; or None.
+
+    Several have to have that order: of one that has, the order itself is the cause.
+    """
+    ways = [of for of in islice(left_out(both, kinds), MOST) if len(of.moved) >= len(of.values)]
+    if corners.weaker or not ways:
+        return None
+    corners.ensure(OWN)
+    inputs = [specimen(corners, seed)[1] for seed in range(INPUTS)]
+    goal = goal_of(corners, *sides, inputs)
+    for of in ways:
+        if left_by(corners, goal, sides[1], of.values, inputs[:1]) is None:
+            continue
+        if left := left_by(corners, goal, sides[1], of.values, inputs):
+            return left_cause(of, sides[1], left)
+    return None
 
 
 def of_given(corners: PairModels) -> list[Cause]:
@@ -92,14 +119,16 @@ def _wrong(corners: PairModels, changes: list[Happened], right: Values, sides: t
         values = {name: right[name] for change in wrong for name in change.names}
         return left_by(corners, goal, sides[1], values, inputs) is not None
 
-    if agree(changes):
+    # What is in another order all along comes to the same, and is no cause beside what is wrong.
+    closed = agree(changes)
+    if closed and not any(change.cause == "order" for change in changes):
         return changes
     # Fewer first, and not all subsets: of ten changes there are a thousand.
     for number in range(1, len(changes)):
         few = next((of for of in islice(combinations(changes, number), MANY_WAYS) if agree(list(of))), None)
         if few is not None:
             return list(few)
-    return []
+    return changes if closed else []
 
 
 def written(corners: PairModels, weights: Weights) -> Explained:

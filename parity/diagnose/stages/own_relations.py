@@ -6,15 +6,18 @@ brings the outputs together; parameters of one shape and one name but for its nu
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
 
 from parity.diagnose import Cause
+from parity.diagnose.layers.arrangements import RUNS_ON, arranged, turns
+from parity.diagnose.layers.left_out import left_out
 from parity.diagnose.layers.weights import FIXES
-from parity.diagnose.relations import CONSTANT, JOINED, LAYOUTS, ORDERED, Origins, arranged, related, unused
+from parity.diagnose.relations import CONSTANT, JOINED, LAYOUTS, ORDERED, Origins, related, unused
 from parity.diagnose.stages.own_orders import Change, Values, orders
+from parity.pair.orders import permuted
 
 MOST = 96  # changes that are tried
 
@@ -45,6 +48,7 @@ def changes(port: Values, source: Values) -> Iterator[Change]:
                         f"without what the other side adds in {name}",
                         {of.name: array + view.astype(np.float64)},
                     )
+    yield from _left_out(origins, port, source)
     yield from orders(port)
     # Any two of a shape may be exchanged, which are many. Parts of one array, as query and key of both kernels in one,
     # are exchanged where it was cut.
@@ -54,11 +58,32 @@ def changes(port: Values, source: Values) -> Iterator[Change]:
             yield "weights swapped", f"in the place of {other.name}, and the other way round", swapped
 
 
+def _left_out(every: Sequence[Origins], port: Values, source: Values) -> Iterator[Change]:
+    """What was left in its order where several others have another: each as it is in theirs."""
+    both = {}
+    for of in every:
+        array = port[of.name]
+        views = [view for _, view in arranged(source[of.sources[0]], of.shape)] if len(of.sources) == 1 else []
+        # The view that it is, or whose order it has; a layout that nothing was moved in needs no order.
+        same = next((view for view in views if np.array_equal(view, array)), None)
+        moved = next((view for view in views if permuted(view, array)), None) if same is None else same
+        if moved is not None:
+            both[of.name] = moved, array
+    for left in left_out(both, {}):
+        if 1 < len(left.moved) >= len(left.values):
+            yield left.cause, left.told, left.values
+
+
 def _of_values(group: list[Origins], port: Values, source: Values) -> Iterator[Change]:
     """Changes that take the same back in all parameters of a group."""
     words = [word for word in group[0].how if word not in LAYOUTS and word != ORDERED]
     if words and all(of.plain is not None for of in group):
         yield group[0].cause, ", ".join(words), {of.name: of.plain for of in group if of.plain is not None}
+    for others in zip(*(of.others for of in group), strict=False):
+        yield group[0].cause, ", ".join(words), {of.name: other for of, other in zip(group, others, strict=True)}
+    if all(RUNS_ON in of.how for of in group):
+        for every in zip(*(turns(port[of.name]) for of in group), strict=False):
+            yield "transposed", every[0][0], {of.name: array for of, (_, array) in zip(group, every, strict=True)}
     if all(ORDERED in of.how and JOINED not in of.how for of in group):
         whole = [[views for _, views in arranged(source[of.sources[0]], of.shape)] for of in group]
         for views in zip(*whole, strict=False):

@@ -11,6 +11,7 @@ from parity.canonical.weights import jittered
 from parity.compare.divergence import divergence
 from parity.compare.judge import GROWTH, judge_difference
 from parity.diagnose import Cause
+from parity.diagnose.layers.left_out import LeftOut
 from parity.diagnose.layers.weights import FIXES
 from parity.diagnose.specimens import specimen
 from parity.diagnose.stages import own_relations
@@ -197,6 +198,18 @@ def left_by(
         model.copy_parameters_from(corners.models[side, "float32"])
     # Of a model that draws at random anything is within what rounding seems to move.
     return (goal.before, after) if GROWTH * after <= goal.before else None
+
+
+def left_cause(of: LeftOut, side: str, left: tuple[float, float]) -> Cause:
+    """The cause that parameters of a side were left in their order, which is proved."""
+    first = next(iter(of.values))
+    return Cause(
+        of.cause,
+        first.rpartition(".")[0],
+        f"{side} has {_listed([*of.values])} {of.told}",
+        f"{FIXES['order']} ({side})",
+        *left,
+    )
 
 
 def _gap(ours: Values, theirs: Values) -> tuple[float, float]:

@@ -108,6 +108,60 @@ def summed(bias: Array) -> Array:
     return np.stack([bias.sum(0), 0 * bias[1]])
 
 
+def reshaped(*order: int) -> Change:
+    """The target's shape is reshaped to, where the axes have to be put in its order.
+
+    `order` has the canonical axes as the target's variable has them.
+    """
+
+    def change(x: Array) -> Array:
+        return x.reshape([x.shape[axis] for axis in order]).transpose(np.argsort(order)).copy()
+
+    return change
+
+
+def of_query(change: Change) -> Change:
+    """A change of the first of three kernels that are stacked."""
+    return lambda x: np.concatenate([change(x[0])[None], x[1:]])
+
+
+def _in_float64(change: Change) -> Change:
+    """A function computed in float64, its values rounded to what was given."""
+
+    def changed(x: Array) -> Array:
+        values: Array = change(x.astype(np.float64)).astype(x.dtype)
+        return values
+
+    return changed
+
+
+def length_along(axis: int) -> Change:
+    """Divided by its length along an axis and not by that along the other, as of a weight norm's v."""
+
+    def change(x: Array) -> Array:
+        lengths = [np.sqrt(np.square(x).sum(of, keepdims=True)) for of in (axis, 1 - axis)]
+        scaled: Array = x * lengths[1] / lengths[0]
+        return scaled
+
+    return _in_float64(change)
+
+
+def folded(*axes: int) -> Change:
+    """The factors of a norm that is folded into a kernel: along the last axis given, and taken back along the first.
+
+    A kernel that is folded right on the other side has its factors along its outputs alone.
+    """
+
+    def change(x: Array) -> Array:
+        factors = np.random.default_rng(len(axes)).uniform(0.5, 2, x.shape[axes[-1]])
+        for axis in axes:
+            by = factors if axis == axes[-1] else 1 / factors
+            x = x * np.expand_dims(by, tuple(place for place in range(x.ndim) if place != axis))
+        return x
+
+    return _in_float64(change)
+
+
 def off(x: Array) -> Array:
     """One number, in the middle, off by 1e-6."""
     x = x.copy()
@@ -164,6 +218,16 @@ FAULTS: tuple[Fault, ...] = (
     ),
     lost("keys before queries", "query key value", attention__input_kernel=parts(1, 0, 2)),
     lost("values before keys, torch", "query key value", "torch", attention__input_kernel=parts(0, 2, 1)),
+    # Reshaped to the shape of the target where it should be transposed: no shape tells, and nothing fails.
+    # https://discuss.pytorch.org/t/difference-between-view-reshape-and-permute/54157
+    lost("head reshaped", "transposed", head__kernel=reshaped(1, 0)),
+    lost("queries reshaped, torch", "transposed", "torch", query__kernel=reshaped(1, 0)),
+    lost("convolution reshaped", "transposed", conv__kernel=reshaped(2, 1, 0)),
+    lost("convolution's time and inputs reshaped", "transposed", conv__kernel=reshaped(0, 2, 1)),
+    lost("gates' kernel reshaped", "transposed", lstm__input_kernel=reshaped(1, 0)),
+    lost("query, key and value reshaped to heads", "transposed", attention__input_kernel=reshaped(0, 3, 1, 2)),
+    lost("query reshaped to heads", "transposed", attention__input_kernel=of_query(reshaped(2, 0, 1))),
+    lost("heads reshaped on the way out", "transposed", attention__output_kernel=reshaped(1, 2, 0)),
     # A flatten lays a picture's channels last or first, and so the rows of what follows it.
     # https://henrysky.github.io/blog/2023-10-23-keras-torch/
     lost("channels of a flatten", "flatten order", query__kernel=split(1, 2, 4)),
@@ -200,5 +264,19 @@ FAULTS: tuple[Fault, ...] = (
     lost("gain from 1 as loaded", "offset", norm__gain=plus(1)),
     lost("table times the root of its width", "scale", embedding__table=times(10**0.5)),
     lost("queries scaled", "scale", query__kernel=times(6**-0.5)),
+    # What one framework stores is the root, the reciprocal or the logarithm of what the other does.
+    lost("deviation for variance", "weights transformed", bn__variance=_in_float64(np.sqrt)),
+    lost("variance for deviation", "weights transformed", "torch", bn__variance=_in_float64(np.square)),
+    lost("inverse deviation", "weights transformed", bn__variance=_in_float64(lambda x: (x + 1e-3) ** -0.5)),
+    lost("reciprocal of the gain", "weights transformed", norm__gain=_in_float64(np.reciprocal)),
+    lost("gain as its logarithm", "weights transformed", bn__gain=_in_float64(np.log)),
+    lost("gain as an exponential, torch", "weights transformed", "torch", norm__gain=_in_float64(np.exp)),
+    lost("epsilon in the variance", "offset", bn__variance=_in_float64(lambda x: x + 1e-3)),
+    # A norm is folded into the kernel before it along the inputs, not the outputs; a weight norm has its lengths along
+    # the other axis.
+    lost("a norm folded into the inputs", "scale", conv__kernel=folded(0, 1)),
+    lost("a norm folded in twice", "scale", square__kernel=folded(0)),
+    lost("a factor for each input, torch", "scale", "torch", head__kernel=folded(1)),
+    lost("weight norm along the other axis", "scale", query__kernel=length_along(0)),
     lost("one number off by 1e-6", CHANGED, square__kernel=off),
 )
