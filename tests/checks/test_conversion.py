@@ -285,28 +285,3 @@ def test_a_planted_fault_is_named(fault, loaded, monkeypatch):
     assert not carried.alike
     assert " and ".join(dict.fromkeys(cause.where for cause in causes)) == fault.where
     assert {cause.name for cause in causes} == {fault.cause}
-
-
-ORDERS = {
-    "as it is": lambda x: x,
-    "another order of all": lambda x: np.random.default_rng(3).permutation(x.reshape(-1)).reshape(x.shape),
-    "through float16": lambda x: x.astype(np.float16).astype(x.dtype),
-    "three times": lambda x: 3 * x,
-}
-
-
-@pytest.mark.parametrize("name", ORDERS)
-def test_values_are_related_whatever_was_made_of_them(name):
-    given = saved()
-
-    assert related(given, {parameter: ORDERS[name](array) for parameter, array in given.items()})
-
-
-def test_constants_and_one_table_of_many_relate_nothing():
-    ours, theirs = drawn(None), drawn(None)
-    zeros = {"narrow.bias": np.zeros(3), "wide.bias": np.ones(8)}
-    table = {"table": np.sin(np.arange(30.0)).reshape(5, 6)}
-
-    assert not related({**ours, **zeros}, {**theirs, **zeros})
-    assert not related({**ours, **table}, {**theirs, **table})
-    assert not related(zeros, zeros)

@@ -45,8 +45,8 @@ def rearranged(first: Array, second: Array) -> Iterator[Relation]:
     """
     if first.shape != second.shape or not 2 <= first.ndim <= AXES or not _same_numbers(first, second):
         return
-    for words, made in turns(first):
-        yield Relation("transposed", words, made)
+    for words, array in turns(first):
+        yield Relation("transposed", words, array)
 
 
 def turns(array: Array) -> Iterator[tuple[str, Array]]:
@@ -56,8 +56,8 @@ def turns(array: Array) -> Iterator[tuple[str, Array]]:
         if turned.shape == array.shape:
             yield f"with its axes in the order {', '.join(map(str, order))}", turned
         else:
-            for made in (turned.reshape(array.shape), array.reshape(turned.shape).transpose(np.argsort(order))):
-                yield "reshaped, not transposed: its numbers run on in row order through another shape", made
+            for one in (turned.reshape(array.shape), array.reshape(turned.shape).transpose(np.argsort(order))):
+                yield "reshaped, not transposed: its numbers run on in row order through another shape", one
 
 
 def _same_numbers(first: Array, second: Array) -> bool:

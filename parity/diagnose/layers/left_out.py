@@ -51,8 +51,8 @@ def left_out(both: Mapping[str, tuple[Array, Array]], kinds: Mapping[str, str]) 
         cause, words = _told(both, kinds, moved)
         for name in rest:
             for axis, array in fixed[name]:
-                told = f"left in its own order along axis {axis}, where {words}"
-                yield LeftOut(cause, told, {name: array}, tuple(moved))
+                alone = f"left in its own order along axis {axis}, where {words}"
+                yield LeftOut(cause, alone, {name: array}, tuple(moved))
         for layer in dict.fromkeys(name.rpartition(".")[0] for name in rest):
             values = {name: fixed[name][0][1] for name in rest if name.rpartition(".")[0] == layer and fixed[name]}
             if len(values) > 1:

@@ -184,8 +184,8 @@ def _of_part(kind: str, parameter: str, values: Array, actual: Array, limit: flo
     name = names[differ[0]]
     relation = _related(name, {name: of}, there, "dense", limit)
     if relation is not None and relation.cause != "weights changed":
-        made = np.concatenate([*ours[: differ[0]], relation.made.reshape(ours[0].shape), *ours[differ[0] + 1 :]])
-        yield Relation(relation.cause, f"with its part for {name} {relation.told}", made)
+        whole = np.concatenate([*ours[: differ[0]], relation.made.reshape(ours[0].shape), *ours[differ[0] + 1 :]])
+        yield Relation(relation.cause, f"with its part for {name} {relation.told}", whole)
 
 
 def _listed(names: Sequence[str]) -> str:
