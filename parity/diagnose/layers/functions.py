@@ -223,7 +223,7 @@ def _named(factors: Array, vectors: Vectors | None) -> tuple[str, tuple[str, ...
             return f"a factor, {name},", (name,)
         form = next((form for form in FORMS if _equal(form.of(of), factors)), None)
         if form is not None and len(np.unique(of)) >= LEAST:
-            return f"a factor, {form.told.replace('its', 'the')} of {name},", (name,)
+            return f"a factor, of {name} {form.told},", (name,)
     pairs = ((gain, of) for of in same for gain in (*same, None) if gain is None or _owner(gain) == _owner(of))
     for gain, variance in pairs if _different(factors) >= LEAST else ():
         over = (1.0 if gain is None else same[gain]) / factors
