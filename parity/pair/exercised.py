@@ -8,6 +8,7 @@ import numpy as np
 import optree
 
 from parity.backends.protocol import BackendModel
+from parity.canonical.custom import VALUE
 from parity.canonical.layer import Layout
 from parity.canonical.weights import HELD, neutral
 from parity.compare.square import PrecisionSquare
@@ -93,6 +94,14 @@ class Exercised:
     def leave_out(self, what: str, why: str) -> None:
         """Remember what a check could not try, and why."""
         self._tried.left[what] = why
+
+    def leave_turned(self, parameters: Mapping[str, tuple[int, ...]]) -> None:
+        """Remember the parameters that are linked transposed though their shapes are equal, name -> shape."""
+        self._tried.left |= {
+            f"whether both sides read {name.removesuffix(f'.{VALUE}')} {shape} the same way round": "it is linked transposed, and both orders fit"
+            " the shape; transpose it where weights are copied, or read it alike"
+            for name, shape in parameters.items()
+        }
 
     def leave_layers_out(self, idle: Mapping[str, Mapping[str, str]], layout: Layout) -> None:
         """Remember what one side alone has: layers that do nothing, side -> path -> why, and parameters held."""

@@ -42,6 +42,24 @@ def forms(guess: Guess, own: Own) -> tuple[Form, Form]:
     return Form(tuple(layers[0]), guess.opened), Form(tuple(layers[1]), guess.opened)
 
 
+def turned(guess: Guess) -> dict[str, tuple[int, ...]]:
+    """Parameters of the user's own layers that are linked with their axes exchanged, though their shapes are equal.
+
+    As a rule a square matrix: by its shape either side may have stored it either way, so that a model that reads it the
+    wrong way round is equal to one that stores it so. Canonical name -> shape.
+    """
+    parameters: dict[str, tuple[int, ...]] = {}
+    for link in guess.links:
+        signatures = guess.key(link)
+        options = choices(guess.sides, (link.ours, link.theirs)) if {of[0] for of in signatures} == {CUSTOM} else []
+        for match in options[guess.ways.get(signatures, 0)].matches if options else ():
+            shapes = [dict(of[1]).get(name or "") for of, name in zip(signatures, match.names, strict=True)]
+            moved = isinstance(match.view, View) and not match.view.plain
+            if moved and shapes[0] is not None and shapes[0] == shapes[1]:
+                parameters[f"{link.ours}.{match.names[match.lead]}"] = shapes[0]
+    return parameters
+
+
 def as_loaded(guess: Guess, values: Sequence[Values]) -> Orders:
     """The orders by which one side's loaded parameters are the other's, permuted along an axis, bit for bit.
 

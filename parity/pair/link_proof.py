@@ -18,7 +18,7 @@ from parity.canonical.opened import ATTENTION, CELLS, RECURRENT
 from parity.pair import links, transfer
 from parity.pair.carried import Values, equal
 from parity.pair.containers import node_paths
-from parity.pair.forms import as_loaded, forms
+from parity.pair.forms import as_loaded, forms, turned
 from parity.pair.links import Guess
 from parity.pair.sides import Side, side_of
 from parity.pair.twins import Link, describe
@@ -157,6 +157,11 @@ class LinkProof:
         return guesses[counts.index(max(counts))] if len(guesses) > 1 and counts.count(max(counts)) == 1 else None
 
     @property
+    def turned(self) -> dict[str, tuple[int, ...]]:
+        """As `forms.turned`, by the links in use."""
+        return turned(self._guess)
+
+    @property
     def unlike(self) -> dict[str, tuple[str, str]]:
         """Links between layers of different kinds: the first side's path -> (its kind, the other's).
 
@@ -232,6 +237,7 @@ class Unlinked:
         self.unread: tuple[Link, ...] = ()
         self.unlike: dict[str, tuple[str, str]] = {}
         self.layout: Layout = {}
+        self.turned: dict[str, tuple[int, ...]] = {}
         self.left_out: dict[str, dict[str, str]] = {}
         self.idle: dict[str, dict[str, str]] = {}
         other = list(builds)[1]

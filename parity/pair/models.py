@@ -54,6 +54,7 @@ class PairModels(Assembly):
         self.layout = linking.layout
         self.links, self.unproved, self.unlike = linking.links, linking.unproved, linking.unlike
         self.unread = linking.unread
+        self.exercised.leave_turned({} if self._given else linking.turned)  # what was loaded tells how it is stored
         self.carried = self._carried()
         self.apart = pair.own_weights and not self._alike()
 
