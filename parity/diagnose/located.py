@@ -5,6 +5,7 @@ from functools import partial
 
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.layers import explain
+from parity.diagnose.layers.jointly import jointly
 from parity.diagnose.layers.settings import masked
 from parity.diagnose.locate import Located, locate
 from parity.diagnose.locate.captures import segments
@@ -29,7 +30,9 @@ def located(corners: PairModels, ids: Inputs, training: bool = False, whole: boo
     unexplained: list[str] = []
     errors = [] if result.introduces else list(result.errors)
     try:
-        captured = segments(corners, ids, result, training, partial(elsewhere, corners))
+        causes += [] if training else jointly(corners, ids, result, partial(elsewhere, corners))
+        # What several layers' settings explain together needs no cause of single ones.
+        captured = [] if causes else segments(corners, ids, result, training, partial(elsewhere, corners))
     except ERRORS as error:
         captured = []
         errors.append(reason(error))

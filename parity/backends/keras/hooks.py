@@ -240,4 +240,4 @@ def _like(model_for: Any, value: Any) -> Any:
     """A canonical value in the form of the layer's own: a function for its name, a tuple for a number."""
     if callable(model_for):
         return keras.activations.get(value)
-    return (value,) if isinstance(model_for, tuple) else value
+    return (value,) if isinstance(model_for, tuple) and not isinstance(value, tuple) else value

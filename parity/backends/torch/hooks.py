@@ -201,7 +201,7 @@ def overriding(
                 raise ParityError(f"{type(layer).__name__} has {name} {_value(layer, at)} and no other")
             before = getattr(layer, at)
             stack.callback(setattr, layer, at, before)
-            setattr(layer, at, type(before)([value]) if isinstance(before, tuple) else value)
+            setattr(layer, at, _like(before, value))
         for part in (part for of in own for part in of.parts if part.parameter in weights):
             for variable, array in zip(part.variables, part.transform.unpack(weights[part.parameter]), strict=True):
                 stack.callback(variable.copy_, variable.clone())
@@ -233,6 +233,11 @@ def _value(layer: nn.Module, at: Any) -> Any:
     if callable(at):
         return at(layer)
     return _plain(getattr(layer, at)) if isinstance(at, str) else at[0]
+
+
+def _like(before: Any, value: Any) -> Any:
+    """A canonical value in the form of the layer's own: a tuple for a number."""
+    return type(before)([value]) if isinstance(before, tuple) and not isinstance(value, tuple) else value
 
 
 def _plain(value: Any) -> Any:

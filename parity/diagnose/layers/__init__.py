@@ -4,6 +4,7 @@ Each step below takes a `Segment`, in order of what costs least and is most ofte
 ruled out; the first that proves one ends the search.
 
     settings          a hyper-parameter that differs in name and value
+    jointly           the same of several layers at once, where shapes differ
     weights           parameters that are not what was drawn: uninitialized, scaled, permuted (`weight_relations`)
     functions         the same by a function of each number, or a factor of each channel; `arrangements`: by a reshape
     left_out          what was left in its order, where what goes with it has another

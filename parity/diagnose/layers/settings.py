@@ -58,7 +58,7 @@ def settings(segment: Segment) -> tuple[list[Cause], list[str]]:
     before, left = apart(segment), {name: _left(segment, [name]) for name in names}
     closing = [name for name in names if holds(segment, partial(_left, names=[name]))]
     if closing:
-        return [_cause(segment, name, before, left[name]) for name in closing], []
+        return [caused(segment, name, before, left[name]) for name in closing], []
     needed = list(names)
     if len(names) > 1 and holds(segment, partial(_left, names=names)):
         for name in names:
@@ -67,7 +67,7 @@ def settings(segment: Segment) -> tuple[list[Cause], list[str]]:
                 needed = fewer
         after = _left(segment, needed)
         return [
-            _cause(segment, name, _left(segment, [other for other in needed if other != name]), after)
+            caused(segment, name, _left(segment, [other for other in needed if other != name]), after)
             for name in needed
         ], []
     known = [ARGUMENTS.get(name, name) for name in SETTINGS if all(name in side for side in segment.settings)]
@@ -134,7 +134,7 @@ def _both(segment: Segment, name: str) -> str:
     return f"torch {name} {ours}, tensorflow {name} {theirs}"
 
 
-def _cause(segment: Segment, name: str, before: float, after: float) -> Cause:
+def caused(segment: Segment, name: str, before: float, after: float) -> Cause:
     """A setting that differs, with the argument in the words of the framework in which it is to be changed."""
     ours, theirs = (side[name] for side in segment.settings)
     argument = ARGUMENTS.get(name, name)
