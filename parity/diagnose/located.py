@@ -10,6 +10,7 @@ from parity.diagnose.layers.settings import masked
 from parity.diagnose.locate import Located, locate
 from parity.diagnose.locate.captures import segments
 from parity.diagnose.locate.hooks import CALL
+from parity.diagnose.locate.segment import Segment
 from parity.diagnose.specimens import elsewhere, specimen
 from parity.diagnose.stages import inputs
 from parity.diagnose.wording import place
@@ -25,17 +26,10 @@ def located(corners: PairModels, ids: Inputs, training: bool = False, whole: boo
     no cause is looked for that an edit of what ran would say better.
     """
     result, loaded = locate(corners, ids, training), corners.loaded
-    causes: list[Cause] = []
     ruled_out: list[str] = []
     unexplained: list[str] = []
     errors = [] if result.introduces else list(result.errors)
-    try:
-        causes += [] if training else jointly(corners, ids, result, partial(elsewhere, corners))
-        # What several layers' settings explain together needs no cause of single ones.
-        captured = [] if causes else segments(corners, ids, result, training, partial(elsewhere, corners))
-    except ERRORS as error:
-        captured = []
-        errors.append(reason(error))
+    causes, captured = _captured(corners, ids, result, training, errors)
     for segment in captured:
         try:
             proved, tried = masked(segment, result) or explain(segment, whole)
@@ -61,6 +55,26 @@ def located(corners: PairModels, ids: Inputs, training: bool = False, whole: boo
     return result, Diagnosis(
         places, tuple(causes), tuple(ruled_out), result.layers, tuple(errors), result.weaker, open=tuple(unexplained)
     )
+
+
+def _captured(
+    corners: PairModels, ids: Inputs, result: Located, training: bool, errors: list[str]
+) -> tuple[list[Cause], list[Segment]]:
+    """The causes that settings of several layers are together; without such, what differs, each to be explained alone.
+
+    What is raised is one more of `errors`.
+    """
+    others = partial(elsewhere, corners)
+    try:
+        if not training and (causes := jointly(corners, ids, result, others)):
+            return causes, []
+    except ERRORS as error:
+        errors.append(reason(error))
+    try:
+        return [], segments(corners, ids, result, training, others)
+    except ERRORS as error:
+        errors.append(reason(error))
+    return [], []
 
 
 def places_of(causes: Sequence[Cause]) -> tuple[str, ...]:

@@ -225,7 +225,9 @@ def test_a_diagnosis_that_raises_leaves_the_finding(step, check, monkeypatch, va
 
 
 def test_what_could_not_be_compared_is_told_where_nothing_is_located(monkeypatch):
-    found = SimpleNamespace(introduces=[], layers=(), weaker="", errors=("gradients of head not compared: no",))
+    found = SimpleNamespace(
+        introduces=[], pieces=(), layers=(), weaker="", errors=("gradients of head not compared: no",)
+    )
     monkeypatch.setattr(CORNERS, "ensure", lambda _: None, raising=False)
     for name, given in {"specimen": (0, 0), "batch_of": (0, 0), "hidden": []}.items():
         monkeypatch.setattr(explain, name, lambda *_, given=given: given)
@@ -241,7 +243,7 @@ def test_what_could_not_be_compared_is_told_where_nothing_is_located(monkeypatch
 @pytest.mark.parametrize("step", ["segments", "masked", "explain"])
 def test_what_is_located_stands_where_its_cause_cannot_be_looked_for(step, monkeypatch):
     segments = [SimpleNamespace(path=path, unstable="") for path in ("head", "norm")]
-    found = SimpleNamespace(introduces=segments, layers=(), weaker="")
+    found = SimpleNamespace(introduces=segments, pieces=(), layers=(), weaker="")
     monkeypatch.setattr(located, "locate", lambda *_: found)
     monkeypatch.setattr(located, "segments", lambda *_: segments)
     monkeypatch.setattr(located, "masked", lambda *_: None)
@@ -254,3 +256,16 @@ def test_what_is_located_stands_where_its_cause_cannot_be_looked_for(step, monke
     assert diagnosis.where == ("head", "norm")
     assert diagnosis.ruled_out == (() if step == "segments" else ("transposed",))
     assert diagnosis.errors == (("" if step == "segments" else "head: ") + "ZeroDivisionError: in the model",)
+
+
+def test_an_error_in_what_explains_several_layers_leaves_each_to_be_explained_alone(monkeypatch):
+    segment = SimpleNamespace(path="head", unstable="")
+    found = SimpleNamespace(introduces=[segment], pieces=(), layers=(), weaker="")
+    instead = {"locate": found, "segments": [segment], "masked": None, "explain": ([], ["a missing bias"])}
+    for name, result in instead.items():
+        monkeypatch.setattr(located, name, lambda *_, result=result: result)
+    monkeypatch.setattr(located, "jointly", failing)
+    _, diagnosis = located.located(CORNERS, None)
+
+    assert diagnosis.ruled_out == ("a missing bias",)
+    assert diagnosis.errors == ("ZeroDivisionError: in the model",)
