@@ -131,11 +131,11 @@ def _differing(corners: PairModels, ids: Inputs) -> list[Segment]:
             lambda of: first.run_with_hooks(ids, links, of), lambda of: second.run_with_hooks(ids, links, of), watch
         )
     kinds, nothing = kinds_of(corners), np.empty(0)
-    found = [
+    every = [
         Segment(path, kinds[path], "output", {}, (nothing, nothing), 0.0, settings=both, sides=corners.sides)
         for path, both in watch.found.items()
     ]
-    return [segment for segment in found if differing(segment)]
+    return [segment for segment in every if differing(segment)]
 
 
 def _apart(
