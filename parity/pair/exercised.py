@@ -97,10 +97,10 @@ class Exercised:
 
     def leave_turned(self, parameters: Mapping[str, tuple[int, ...]]) -> None:
         """Remember the parameters that are linked transposed though their shapes are equal, name -> shape."""
+        how = "it is linked transposed, and both orders fit the shape; transpose it in copied weights, or read it alike"
+        names = {name.removesuffix(f".{VALUE}"): shape for name, shape in parameters.items()}
         self._tried.left |= {
-            f"whether both sides read {name.removesuffix(f'.{VALUE}')} {shape} the same way round": "it is linked transposed, and both orders fit"
-            " the shape; transpose it where weights are copied, or read it alike"
-            for name, shape in parameters.items()
+            f"whether both sides read {name} {shape} the same way round": how for name, shape in names.items()
         }
 
     def leave_layers_out(self, idle: Mapping[str, Mapping[str, str]], layout: Layout) -> None:
