@@ -66,8 +66,7 @@ class Sketch:
         finite = numbers[np.isfinite(numbers)].astype(np.float64)
         largest = float(np.abs(finite).max())
         # A single number says something only if it has many digits: 0, 1 and 0.5 stand everywhere.
-        one = finite[0] * 1024
-        rich = bool(np.ptp(finite) > 0) if numbers.size > 1 else bool(one != np.round(one))
+        rich = bool(np.ptp(finite) > 0) if numbers.size > 1 else bool(np.fmod(finite[0], 2**-10) != 0)
         shares = finite / largest if largest else finite
         sums = float(shares.sum()), float(np.abs(shares).sum()), float((shares**2).sum())
         return cls(numbers.size, sums, largest, rich)

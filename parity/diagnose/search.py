@@ -90,9 +90,10 @@ def case_of(example: Any) -> Case:
 
 
 def within(first: Array, second: Array, limit: float) -> bool:
-    """Whether no element is further apart than the limit; equal infinities are not apart."""
+    """Whether no element is further apart than the limit; equal infinities are not apart, nor is NaN from NaN."""
     with np.errstate(invalid="ignore"):
-        return bool(((first == second) | (np.abs(first - second) <= limit)).all())
+        near = (first == second) | (np.abs(first - second) <= limit)
+    return bool(near.all() or (near | (np.isnan(first) & np.isnan(second))).all())
 
 
 def gap(first: Array, second: Array) -> float:

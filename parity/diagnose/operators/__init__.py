@@ -13,6 +13,7 @@ weights and inputs too, is the cause.
     proposal      an edit, and what is said of it where it is proved
     arguments, operands, arrangements, rewrites, formulas, windows, resizing, masks, moves, repeats, others   families
                   of edits
+    ranges        the same function on both sides, of which one leaves the range of numbers: a family, too
     orders        in which other order the same numbers may stand
     attention     the same of an attention of own code, and what edits are called there
     backward      the same of gradients, from the loss back; `pulls`: changes to a gradient (`gradient_forms`)

@@ -85,6 +85,13 @@ class Alignment:
         return max(gap(a.array, b.array) for a, b in pairs if a.array is not None and b.array is not None)
 
     @property
+    def telling(self) -> bool:
+        """Whether outputs of TensorFlow's are finite somewhere: else whatever spoils torch's makes the same."""
+        there = self.traces[1]
+        arrays = [there.values[place].array for place in there.outputs.values()]
+        return any(array is None or bool(np.isfinite(array).any()) for array in arrays)
+
+    @property
     def size(self) -> float:
         """The largest element of torch's outputs."""
         here = self.traces[0]

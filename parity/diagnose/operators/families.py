@@ -16,6 +16,7 @@ from parity.diagnose.operators.moves import exchanged, moved, swapped
 from parity.diagnose.operators.operands import elsewhere, functions, inverted, of_results, omitted, parts
 from parity.diagnose.operators.others import appended, exchanges, inserted, prefixed, replaced
 from parity.diagnose.operators.proposal import Proposal, Spot, always
+from parity.diagnose.operators.ranges import overflowing
 from parity.diagnose.operators.repeats import repeated
 from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings, unset
 from parity.diagnose.operators.windows import averaged
@@ -53,7 +54,7 @@ def levels(first: Sequence[int], beside: Sequence[int], exchange: bool) -> list[
     return [
         [((repeated, rewrites, parts, interchanged, constants), number) for number in both],
         [*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)],
-        [((shifted,), number) for number in both],
+        [((shifted, overflowing), number) for number in both],
         [((together, instead), number) for number in first],
         [(LAST, number) for number in both],
         [(WHOLE, number) for number in both],

@@ -4,9 +4,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from parity.backends.operations import Edit, Operation
 from parity.canonical.activations import FUNCTIONS, Function, along, written
 from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called
+from parity.diagnose.search import within
 from parity.dtypes import Array
 
 REACH = 12  # operations of a formula
@@ -25,27 +28,41 @@ def instead(spot: Spot) -> Iterator[Proposal]:
     if array is None or array.dtype.kind != "f":
         return
     functions = [(name, change) for name, change in FUNCTIONS.items() if name != "identity"]
-    for number in _chain(spot, source):
+    chain = _chain(spot, source)
+    for number in chain:
         last = spot.run.trace.operations[number]
         leaves = enumerate(spot.run.leaves(number))
         leaf = next((n for n, of in leaves if of.place is not None and values[of.place].shape == array.shape), None)
-        if leaf is None or len(last.makes) != 1 or values[last.makes[0]].shape != array.shape:
+        result = values[last.makes[0]].array if len(last.makes) == 1 else None
+        if leaf is None or result is None or result.shape != array.shape:
             continue
+        if (np.isfinite(array) & ~np.isfinite(result)).any():  # what is out of range says nothing of its function
+            continue
+        own = _over_some_axis(array, result, spot.alignment.digits)
         for name, function in (*functions, *along(array.ndim)):
-            yield _function(spot, source, last, (number, leaf), name, function)
+            yield _function(spot, source, last, (number, leaf), name, function, own)
+
+
+def _over_some_axis(array: Array, result: Array, digits: float) -> set[str]:
+    """Of which functions over an axis, any of the array's, the result is one: softmax, whatever operations it is."""
+    limit = digits * float(np.abs(result[np.isfinite(result)]).max(initial=0.0))
+    with np.errstate(all="ignore"):  # what a mask hides
+        known = [name for name, function in along(array.ndim + 1) if within(function(array), result, limit)]
+    return {name.partition(" over ")[0] for name in known}
 
 
 def _function(
-    spot: Spot, source: int, last: Operation, leaf: tuple[int, int], name: str, function: Function
+    spot: Spot, source: int, last: Operation, leaf: tuple[int, int], name: str, function: Function, own: set[str]
 ) -> Proposal:
     """The proposal that `function` of the value `source` stands in the place of the chain up to `last`.
 
-    `leaf` is (operation's number, place of a leaf of the value's shape), through which the value is taken.
+    `leaf` is (operation's number, place of a leaf of the value's shape), through which the value is taken; `own` what
+    the chain is over an axis.
     """
     chain = called(spot.operation) + (f" ... {called(last)}" if last is not spot.operation else "")
     return Proposal(
         always(Edit(*leaf, take=source), Edit(leaf[0], None, partial(_of, leaf[1], function))),
-        "softmax axis" if "softmax" in name else "activation",
+        "softmax axis" if "softmax" in name and name.partition(" over ")[0] in own else "activation",
         f"torch does {chain}{at(last)} with {spot.origin(source)}; with {name} in its place it makes what tensorflow "
         f"does{spot.by}",
         f"{written(name)} in torch{at(last)}, or in tensorflow what {chain} does",

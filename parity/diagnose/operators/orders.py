@@ -47,6 +47,11 @@ def layout(value: Array | None, twin: Array | None, digits: float) -> tuple[int,
     return next((axes for axes in known if within(twin.transpose(axes), value, limit)), None)
 
 
+def laid(shape: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
+    """A shape with its axes in another order; nothing of another number of axes."""
+    return tuple(shape[axis] for axis in axes) if len(shape) == len(axes) else ()
+
+
 def _regrouped(shape: Sequence[int]) -> Iterator[Order]:
     """Orders of a row of this shape that reversing, splitting and transposing its axes make."""
     grid = np.arange(int(np.prod(shape))).reshape(shape)

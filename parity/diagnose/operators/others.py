@@ -9,7 +9,7 @@ import numpy as np
 
 from parity.backends.operations import Edit, Operation, Trace, Value
 from parity.diagnose.operators.names import of_omission
-from parity.diagnose.operators.orders import layout
+from parity.diagnose.operators.orders import laid, layout
 from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, always, at, called, constant, hiding, origin
 from parity.dtypes import Array
 
@@ -54,7 +54,7 @@ def prefixed(spot: Spot) -> Iterator[Proposal]:
         shape = spot.run.trace.values[leaf.place].shape
         for last in spot.alignment.wanted[:NEAR]:
             value = spot.there.values[last]
-            layouts = [axes for axes in permutations(range(len(shape))) if _laid(value.shape, axes) == shape]
+            layouts = [axes for axes in permutations(range(len(shape))) if laid(value.shape, axes) == shape]
             region = _region(spot, last, twins) if layouts and len(value.shape) == len(shape) else []
             if len(region) < 2:
                 continue
@@ -85,7 +85,7 @@ def appended(spot: Spot) -> Iterator[Proposal]:
     for last in sorted(place for place in spot.there.outputs.values() if place not in twins):
         region = _region(spot, last, twins) if twins else []
         value = spot.there.values[last]
-        for axes in [axes for axes in permutations(range(len(shape))) if region and _laid(value.shape, axes) == shape]:
+        for axes in [axes for axes in permutations(range(len(shape))) if region and laid(value.shape, axes) == shape]:
             both = " ... ".join(dict.fromkeys(f"{called(one)}{at(one)}" for one in (region[-1], region[0])))
             passed = next((taken for _, taken in region[0].takes if taken in twins), last)
             yield Proposal(
@@ -97,10 +97,6 @@ def appended(spot: Spot) -> Iterator[Proposal]:
                 f"{region[0].name} in tensorflow alone",
                 behind=mine,
             )
-
-
-def _laid(shape: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
-    return tuple(shape[axis] for axis in axes) if len(shape) == len(axes) else ()
 
 
 def _region(spot: Spot, last: int, twins: set[int]) -> list[Operation]:

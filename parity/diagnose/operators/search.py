@@ -84,7 +84,7 @@ def closing(runs: Runs, exchange: bool, quick: bool = False) -> Iterator[list[Pr
                 continue
             gap, limit = _left(runs, [*chosen, proposal])
             runs.work[0] -= runs.cost(proposal.made(base.other.trace)[0].operation)
-            if gap <= limit:
+            if gap <= limit and _shown(runs, [*chosen, proposal]):
                 yield [*chosen, proposal]
             elif gained and not proposal.only and (best is None or (gained, -gap) > most):
                 best, most = proposal, (gained, -gap)
@@ -224,6 +224,20 @@ def _left(runs: Runs, chosen: Sequence[Proposal]) -> tuple[float, float]:
     except Exception:  # noqa: BLE001 another run has no such value to take
         return np.inf, 0.0
     return alignment.gap, alignment.limit
+
+
+def _shown(runs: Runs, chosen: Sequence[Proposal]) -> bool:
+    """Whether edits that close a difference show it: any that spoil torch's outputs make what nothing is finite of.
+
+    Then they have to make all that TensorFlow makes before, and some of it not themselves.
+    """
+    if runs.alignment.telling:
+        return True
+    alignment, operations = _aligned(runs, chosen), runs.run.trace.operations
+    edits = [edit for proposal in chosen for edit in proposal.made(runs.other.trace)]
+    own = {place for edit in edits for place in operations[edit.operation].makes}
+    more = (alignment.twins[1].get(place, set()) - own for place in runs.alignment.wanted)
+    return not any(alignment.parted) and any(more)
 
 
 def cause(proposal: Proposal, runs: Runs, chosen: Sequence[Proposal]) -> Cause:
