@@ -1,6 +1,8 @@
 """The pair that a command line names, and how a wrong name is answered."""
 
+import contextlib
 import importlib
+import re
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -11,6 +13,7 @@ from parity.errors import ParityError, unknown, visible
 from parity.frontends.modules import looked_up, suggested
 
 OR = ", or module:attribute"
+LOGGED = re.compile(rb"^(WARNING: All log messages before absl::|[IW]0000 ).*\n", re.MULTILINE)  # by TensorFlow's C++
 
 
 def resolve(target: str, directory: Path, needed: Collection[str] | None = None) -> Any:
@@ -34,8 +37,11 @@ def resolve(target: str, directory: Path, needed: Collection[str] | None = None)
     looked_up(module_name, attribute)
     named = backends.installed() if needed is None else needed
     backends.load(named)  # before the user's module imports them in another order, or noisily
+    # What is not needed the module may import by itself, and TensorFlow says something then.
+    quiet = contextlib.nullcontext() if needed is None else backends.quiet_import(lambda text: LOGGED.sub(b"", text))
     try:
-        value = getattr(importlib.import_module(module_name), attribute)
+        with quiet:
+            value = getattr(importlib.import_module(module_name), attribute)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever importing the user's module raises, sys.exit() and a skip too

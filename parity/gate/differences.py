@@ -10,6 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from parity.checks.results.outcome import short
 from parity.compare.messages import dims
 from parity.compare.verdict import FAILING, ORDER
 from parity.errors import ParityError
@@ -98,7 +99,8 @@ def _checks(old: Mapping[str, Any], new: Mapping[str, Any], same: bool) -> Itera
     for name, check in after.items():
         if check.get("error"):
             of = check["error"]
-            detail = _text([{**of, "message": of["traceback"] or of["message"], "why": []}])
+            again = f"example: {short(of['example'])}", f"rerun: {of['command']}"
+            detail = "\n".join((of["traceback"] or of["message"], *again))
             yield Difference("error", f"check {name}", "that it comes to its end", of["message"], detail=detail)
             continue
         findings = [finding for finding in check["findings"] if finding.get("expired") not in gone]
@@ -166,10 +168,17 @@ def _failure(check: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) ->
 
 
 def _text(findings: Sequence[Mapping[str, Any]]) -> str:
-    """Findings as `report.Finding.text` has them."""
+    """What the line of a difference does not say of its findings.
+
+    All of it where the cause was looked for, as of the first that fails; what may follow from that can be run again.
+    """
     lines = []
-    for of in findings:
-        lines += [of["message"], *of["why"], f"example: {of['example']}", f"rerun: {of['command']}"]
+    for number, of in enumerate(findings):
+        headline, _, figures = of["message"].partition("\n")
+        lines += [headline] * (number > 0)
+        if of["why"]:
+            lines += [*figures.splitlines(), *of["why"], f"example: {short(of['example'])}"]
+        lines.append(f"rerun: {of['command']}")
     return "\n".join(lines)
 
 

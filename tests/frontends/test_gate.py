@@ -148,19 +148,17 @@ def test_what_is_better_is_blessed_without_a_reason(here, found, tmp_path):
 
 def test_a_first_baseline_of_what_fails_needs_a_reason(here, found):
     (entry,) = [check for check in found.document["report"]["checks"] if check["name"] == "forward"]
-    entry |= {"verdict": "different", "findings": [{"message": "output differs", "why": ["cause: x"]}]}
-    entry["findings"][0] |= {"example": "Case()", "command": "parity check acme:signal"}
-    entry["findings"][0] |= {"check": "forward", "diagnosis": None}
+    finding = {"check": "forward", "example": "Case()", "command": "parity check acme:signal", "diagnosis": None}
+    texts = {"message": "output differs", "why": ["cause: x"]}, {"message": "states differ\n  figures", "why": []}
+    entry |= {"verdict": "different", "findings": [finding | text for text in texts]}
     status, lines = here("gate")
 
     assert status == 1
     assert lines[-2] == "if this is intended: parity bless acme:signal --reason TEXT"
-    assert lines[3:8] == [
+    assert lines[3:9] == [
         "fails: check forward: expected that it holds, found different: output differs",
-        "  output differs",
-        "  cause: x",
-        "  example: Case()",
-        "  rerun: parity check acme:signal",
+        *("  cause: x", "  example: Case()", "  rerun: parity check acme:signal"),
+        *("  states differ", "  rerun: parity check acme:signal"),
     ]
     assert here("bless")[0] is None
     assert here("bless", "--reason", "known since 3.0")[0] == 0

@@ -66,3 +66,22 @@ def test_a_wrong_name_is_one_line_with_what_there_is(target, tmp_path):
         resolve(target, tmp_path)
 
     assert str(caught.value).startswith(ANSWERS[target])
+
+
+LOGGING = r"""
+import os
+
+import parity
+
+os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n")
+os.write(2, b"I0000 00:00:17 port.cc:153] oneDNN custom operations are on.\nwhat the module says\n")
+pair = parity.Pair("pair", torch=int, tensorflow=int, inputs=parity.strategies.arrays(3))
+"""
+
+
+def test_of_a_module_that_imports_another_framework_only_its_own_words_are_seen(tmp_path, monkeypatch, capfd):
+    (tmp_path / "logging_pairs.py").write_text(LOGGING)
+    monkeypatch.setattr(backends, "load", lambda _: None)
+    resolve("logging_pairs:pair", tmp_path, ("torch",))
+
+    assert capfd.readouterr().err == "what the module says\n"

@@ -16,13 +16,13 @@ import click
 
 from parity.errors import ParityError
 from parity.frontends.cli.check import jobs_option
-from parity.frontends.cli.console import Output, Whole, err, interruptible, out, output
+from parity.frontends.cli.console import Output, Whole, err, out, output
 from parity.frontends.cli.several import run as several
 from parity.frontends.config import Config, load
 from parity.frontends.targets import resolve
 
 if TYPE_CHECKING:
-    from parity.checks.runner import Tick
+    from parity.api import Watch
     from parity.gate.baseline import Baseline
     from parity.gate.differences import GateResult
     from parity.pair.models import PairModels
@@ -87,7 +87,7 @@ def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, jobs: 
         list(subjects),
         partial(_gated_apart, config, options)
         if jobs > 1 and len(subjects) > 1
-        else partial(_gated, subjects, config, options),
+        else partial(_gated, subjects, config, options, output.quiet),
         lambda runs: output.write(report.document(runs.results, runs.unchecked), html.gated),
         lambda result: report.show(result, out, output.quiet),
         jobs,
@@ -97,13 +97,18 @@ def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, jobs: 
 
 
 def _gated(
-    subjects: Mapping[str, _Subject], config: Config, options: dict[str, int | None], target: str, watched: bool = True
+    subjects: Mapping[str, _Subject],
+    config: Config,
+    options: dict[str, int | None],
+    quiet: bool,
+    target: str,
+    watched: bool = True,
 ) -> "GateResult":
     """What a run of a pair finds, beside its baseline; `watched` shows a bar. Raises ParityError as `api.check`."""
     from parity.gate import differences as of
 
     subject = subjects[target]
-    measured = _measure(subject, config, options, watched)
+    measured = _measure(subject, config, options, quiet, watched)
     if subject.old is None:
         return of.missing(target, subject.path, measured)
     return of.GateResult(target, subject.old, measured, of.differences(subject.old, measured))
@@ -112,7 +117,7 @@ def _gated(
 def _gated_apart(config: Config, options: dict[str, int | None], target: str) -> "GateResult":
     """The same in a process of its own, which prints nothing."""
     (subject,) = _subjects(replace(config, pairs=(target,)))
-    return _gated({target: subject}, config, options, target, watched=False)
+    return _gated({target: subject}, config, options, True, target, watched=False)
 
 
 @click.command(epilog=BLESS)
@@ -137,7 +142,7 @@ def bless(pairs: tuple[str, ...], reason: str, quiet: bool, **options: Any) -> i
     # All are measured before one is written: either every pair has a new baseline, or none has.
     work = []
     for subject in _subjects(config):
-        measured = _measure(subject, config, options)
+        measured = _measure(subject, config, options, quiet)
         result = of.GateResult(subject.target, subject.old, measured, of.differences(subject.old, measured))
         if not quiet:
             report.show_accepted(result, out)
@@ -190,15 +195,19 @@ def _blessed_before(path: Path) -> "Baseline | None":
     return blessed(path) if os.path.exists(path) else None  # noqa: PTH110 Path's own raises for too long a name
 
 
-def _measure(subject: _Subject, config: Config, options: dict[str, int | None], watched: bool = True) -> "Baseline":
+def _measure(
+    subject: _Subject, config: Config, options: dict[str, int | None], quiet: bool, watched: bool = True
+) -> "Baseline":
     """What a run finds, drawn as the baseline was, or as the project or the command line says.
 
     The command line comes before the baseline, and that before the project: other examples than the accepted ones would
     differ in every figure.
     """
+    from parity.api import Watch
     from parity.checks import checks_of
     from parity.checks.runner import count
     from parity.frontends.cli.progress import progress
+    from parity.frontends.cli.rows import Lines
 
     old = subject.old
     drawn = {"seed": config.seed, "examples": config.examples}
@@ -208,32 +217,33 @@ def _measure(subject: _Subject, config: Config, options: dict[str, int | None], 
         dtypes = old.document["dtypes"]
     drawn |= {key: value for key, value in options.items() if value is not None}
     if not watched:
-        return measure(subject.pair, subject.target, **drawn, dtypes=dtypes, old=old, tick=lambda _: None)
+        return measure(subject.pair, subject.target, **drawn, dtypes=dtypes, old=old, watch=Watch())
     with progress(err, sum(count(module, drawn["examples"]) for module in checks_of(subject.pair))) as bar:
-        return measure(subject.pair, subject.target, **drawn, dtypes=dtypes, old=old, tick=interruptible(bar))
+        return measure(
+            subject.pair, subject.target, **drawn, dtypes=dtypes, old=old, watch=Lines(bar, subject.target, quiet)
+        )
 
 
 def measure(
-    pair: "Pair", target: str, seed: int, examples: int, dtypes: Sequence[str], old: "Baseline | None", tick: "Tick"
+    pair: "Pair", target: str, seed: int, examples: int, dtypes: Sequence[str], old: "Baseline | None", watch: "Watch"
 ) -> "Baseline":
     """Run every check on a pair, and compute its golden values. Raises ParityError as `api.check`.
 
-    `old` is the accepted baseline, on whose inputs golden values are computed again; `tick` is called with a check's
-    name at each of its examples.
+    `old` is the accepted baseline, on whose inputs golden values are computed again; `watch` is told of each check.
     """
     from parity.checks import checks_of
     from parity.checks.runner import prepare
 
-    return measured(prepare(pair, dtypes, checks_of(pair)), target, seed, examples, old, tick)
+    return measured(prepare(pair, dtypes, checks_of(pair)), target, seed, examples, old, watch)
 
 
 def measured(
-    corners: "PairModels", target: str, seed: int, examples: int, old: "Baseline | None", tick: "Tick | None" = None
+    corners: "PairModels", target: str, seed: int, examples: int, old: "Baseline | None", watch: "Watch | None" = None
 ) -> "Baseline":
     """As `measure`, of models that there are. A gate goes by every check, also behind a failed forward."""
-    from parity.api import Asked, Ticking, Watch, run_checks
+    from parity.api import Asked, run_checks
     from parity.gate import golden
 
     asked = Asked(seed, examples, run_all=True, target=target)
-    report = run_checks(corners, asked, Ticking(tick) if tick else Watch())
+    report = run_checks(corners, asked, watch)
     return golden.compute(corners, target, report.document(), old)

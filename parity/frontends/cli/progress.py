@@ -21,10 +21,14 @@ class Bar:
 
     progress: Progress
     task: TaskID
+    counted: bool = False
 
     def __call__(self, word: str) -> None:
-        """Move the bar on by one step, and show this word."""
+        """Move the bar on by one step, and show this word; where they are `counted`, print every tenth part of them."""
         self.progress.update(self.task, description=word, advance=1)
+        done, total = (int(of or 0) for of in (self.progress.tasks[0].completed, self.progress.tasks[0].total))
+        if self.counted and (done % max(1, total // LINES) == 0 or done == total):
+            self.progress.console.print(f"{done:,} of {total:,}: {word}", soft_wrap=True)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -37,8 +41,11 @@ class Bar:
 
 
 @contextmanager
-def progress(console: Console, total: int) -> Iterator[Bar]:
-    """Give a bar of `total` steps, which is gone when the work ends; it shows nothing where there is no terminal."""
+def progress(console: Console, total: int, counted: bool = False) -> Iterator[Bar]:
+    """Give a bar of `total` steps, which is gone when the work ends.
+
+    Where there is no terminal it shows nothing, or, `counted`, a line at each tenth part.
+    """
     shown = Progress(
         TextColumn("{task.description:<12}"),
         BarColumn(),
@@ -49,7 +56,7 @@ def progress(console: Console, total: int) -> Iterator[Bar]:
         disable=not console.is_terminal,
     )
     with shown:
-        yield Bar(shown, shown.add_task("starting", total=total))
+        yield Bar(shown, shown.add_task("starting", total=total), counted and not console.is_terminal)
 
 
 @contextmanager

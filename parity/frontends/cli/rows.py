@@ -37,3 +37,21 @@ class Rows(Watch):
         if self._printed and outcome.headline:
             with self._bar.aside():
                 self._printed.settled(outcome)
+
+
+class Lines(Watch):
+    """Moves a bar on; where there is no terminal for it, prints a line when a check ends, unless `quiet`."""
+
+    def __init__(self, bar: Bar, target: str, quiet: bool) -> None:
+        self._target, self._tick = target, interruptible(bar)
+        self._console = None if quiet or bar.progress.console.is_terminal else bar.progress.console
+
+    def tick(self, check: str) -> None:
+        """Move the bar on by one example of this check."""
+        self._tick(check)
+
+    def ended(self, outcome: Outcome) -> None:
+        """Print what a check came to, and how long it took."""
+        if self._console:
+            line = f"{self._target}: {outcome.name}: {outcome.verdict}, {outcome.seconds:.1f} s"
+            self._console.print(line, soft_wrap=True)

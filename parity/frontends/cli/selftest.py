@@ -28,7 +28,7 @@ def selftest(family: str | None, output: Output) -> int:
     from parity.report import selftest as report
 
     subjects = test.chosen(family)
-    with progress(err, test.count(*subjects)) as tick:
+    with progress(err, test.count(*subjects), counted=not output.quiet) as tick:
         document = test.run(*subjects, interruptible(tick))
     output.write(document, html.tried)
     if output.quiet:
