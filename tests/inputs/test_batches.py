@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from parity import ParityError
+from parity import ParityError, backends
 from parity.inputs.batches import strategy
 from parity.inputs.sampling import examples, specimens
 
@@ -45,6 +45,18 @@ def test_a_loader_and_tensors_are_read_when_they_are_drawn_first():
     assert np.concatenate([of[1] for of in found]).max() == 9
     assert drawn(torch.ones(3, 2, requires_grad=True))[0].tolist() == [[1.0, 1.0]]
     strategy(iter(lambda: pytest.fail("it is read too early"), None))
+
+
+def test_a_dataset_of_tensorflow_is_read_batch_by_batch():
+    backends.load()  # the order of the imports
+    import tensorflow as tf
+
+    dataset = tf.data.Dataset.from_tensor_slices({"x": ROWS, "label": np.arange(10)}).batch(4)
+    found = drawn(dataset)
+
+    assert {len(of["x"]) for of in found} >= {1, 2, 4}
+    assert all(isinstance(array, np.ndarray) for of in found for array in of.values())
+    assert max(of["label"].max() for of in found) == 9
 
 
 def test_what_is_no_batch_is_told():
