@@ -82,7 +82,23 @@ def by_variance(x):
     return (x - mean) * tf.math.rsqrt(variance + 1e-3)
 
 
+def normed_behind(x):
+    rows = x.permute(0, 2, 3, 1)
+    return nn.functional.layer_norm(rows + rows.cumsum(1).cos(), (6,)).permute(0, 3, 1, 2)
+
+
+def normed_before(x):
+    mean, variance = tf.nn.moments(x, [3], keepdims=True)
+    return x + tf.cos(tf.cumsum((x - mean) * tf.math.rsqrt(variance + 1e-5), 1))
+
+
 EDITED = {
+    "a norm behind a block, for one before it": (
+        normed_behind,
+        normed_before,
+        ["norm placement"],
+        "before torch's cumsum(dim=1) (test_operator_moves.py:",
+    ),
     "a factor in each turn of a loop": (
         waves,
         lambda x: sum(tf.sin(2.0**turn * np.pi * x) for turn in range(3)),

@@ -73,3 +73,68 @@ def test_what_is_padded_at_either_end_is_the_cause(ours, theirs, name, words):
     assert cause.name == "padding"
     assert words in cause.told
     assert cause.after <= 1e-11 < 1e-7 < cause.before
+
+
+def joined_by_the_edge(x):
+    return torch.cat([x[:, :, :1].expand(-1, -1, 2, -1), x], 2).cumsum(2)
+
+
+def joined_there(mode):
+    return lambda x: tf.cumsum(tf.pad(x, ((0, 0), (2, 0), (0, 0), (0, 0)), mode), 1)
+
+
+PADDED = {
+    "the edge for zeros, joined by hand": (
+        joined_by_the_edge,
+        joined_there("CONSTANT"),
+        "padding value",
+        "torch pads with the edge's own values (test_operator_windows.py:",
+    ),
+    "the edge for a reflection, joined by hand": (
+        joined_by_the_edge,
+        joined_there("REFLECT"),
+        "padding value",
+        "and tensorflow with a reflection without the edge",
+    ),
+    "zeros for the doubled edge": (
+        lambda x: nn.functional.pad(x, (0, 0, 2, 0)).cumsum(2),
+        joined_there("SYMMETRIC"),
+        "argument",
+        "torch pads with mode=constant (test_operator_windows.py:",
+    ),
+    "zeros for what stands at the other end": (
+        lambda x: nn.functional.pad(x, (0, 0, 2, 0)).cumsum(2),
+        lambda x: tf.cumsum(tf.concat([x[:, -2:], x], 1), 1),
+        "argument",
+        "and tensorflow with what stands at the other end",
+    ),
+}
+
+
+@pytest.mark.parametrize(("ours", "theirs", "name", "words"), PADDED.values(), ids=PADDED)
+def test_what_a_padding_holds_is_the_cause_however_it_is_written(ours, theirs, name, words):
+    _, [cause] = found(pair(ours, theirs))
+
+    assert cause.name == name
+    assert words in cause.told
+
+
+def test_what_is_joined_and_is_no_padding_is_not_told_as_one():
+    joined = pair(
+        lambda x: torch.cat([x[:, :, :2].exp(), x], 2).cumsum(2),
+        lambda x: tf.cumsum(tf.pad(x, ((0, 0), (2, 0), (0, 0), (0, 0))), 1),
+    )
+    _, causes = found(joined)
+
+    assert "padding value" not in [cause.name for cause in causes]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (joined_by_the_edge, lambda x: tf.cumsum(tf.concat([x[:, :1], x[:, :1], x], 1), 1)),
+        (lambda x: nn.functional.pad(x, (0, 0, 1, 0), "circular"), lambda x: tf.concat([x[:, -1:], x], 1)),
+    ],
+)
+def test_the_same_padding_written_otherwise_is_no_cause(ours, theirs):
+    assert found(pair(ours, theirs)) == ([], [])

@@ -11,8 +11,8 @@ weights and inputs too, is the cause.
     search        edits of the run, the plainest first, until nothing of the difference is left
     families      the families of edits by level: what is tried of which operations
     proposal      an edit, and what is said of it where it is proved
-    arguments, operands, arrangements, rewrites, formulas, windows, resizing, masks, moves, repeats, others   families
-                  of edits
+    arguments, operands, arrangements, rewrites, formulas, windows, paddings, resizing, masks, moves, repeats, others
+                  families of edits
     ranges        the same function on both sides, of which one leaves the range of numbers: a family, too
     orders        in which other order the same numbers may stand
     attention     the same of an attention of own code, and what edits are called there

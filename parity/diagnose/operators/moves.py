@@ -8,6 +8,7 @@ import numpy as np
 
 from parity.backends.operations import Edit, Leaf
 from parity.diagnose.operators.names import SMALL, SUMS, of_omission
+from parity.diagnose.operators.operands import passed
 from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called
 from parity.dtypes import Array
 
@@ -38,6 +39,22 @@ def exchanged(spot: Spot) -> Iterator[Proposal]:
 
 def moved(spot: Spot) -> Iterator[Proposal]:
     """An operand goes through another operation of torch's first, which stands elsewhere there."""
+    for number, place, through in _through_others(spot):
+        yield _moved(spot, number, place, through, "where torch does not", "or not")
+
+
+def relocated(spot: Spot) -> Iterator[Proposal]:
+    """As `moved`, and nothing is done where that other operation stands, as a norm before a block is behind another."""
+    for number, place, through in _through_others(spot):
+        other, source = spot.run.trace.operations[number], _first(spot.run.leaves(number))
+        for first in () if source is None else (source,):
+            edits = [*through, Edit(number, None, partial(passed, first))]
+            ours = f"which torch does elsewhere{at(other)}"
+            yield _moved(spot, number, place, edits, ours, f"or where torch does{at(other)}")
+
+
+def _through_others(spot: Spot) -> Iterator[tuple[int, int, list[Edit]]]:
+    """The numbers of near operations of one array, places of operands that go through one of them first, and how."""
     operations, values, seen = spot.run.trace.operations, spot.run.trace.values, set[Any]()
     for number in range(max(0, spot.number - NEAR), min(len(operations), spot.number + NEAR)):
         other = operations[number]
@@ -51,13 +68,18 @@ def moved(spot: Spot) -> Iterator[Proposal]:
                 continue
             alike = [n for n, one in enumerate(operations) if one.name == spot.operation.name]
             takers = [n for n in alike if [of.place for of in spot.run.leaves(n)][place : place + 1] == [leaf.place]]
-            yield Proposal(
-                always(*(Edit(n, place, partial(_given_through, spot, number, place)) for n in takers)),
-                of_omission(spot.run.trace, other, other.takes[0][1]),
-                f"tensorflow does {called(other)} before torch's {called(spot.operation)}{spot.place}, on "
-                f"{spot.origin(leaf.place)}, where torch does not{spot.by}",
-                f"do {called(other)} at the same place on both sides: before {spot.operation.name}{spot.place}, or not",
-            )
+            yield number, place, [Edit(n, place, partial(_given_through, spot, number, place)) for n in takers]
+
+
+def _moved(spot: Spot, number: int, place: int, edits: Sequence[Edit], ours: str, rest: str) -> Proposal:
+    other, operand = spot.run.trace.operations[number], spot.leaves[place].place or 0
+    before = f"before torch's {called(spot.operation)}{spot.place}, on {spot.origin(operand)}"
+    return Proposal(
+        always(*edits),
+        of_omission(spot.run.trace, other, other.takes[0][1]),
+        f"tensorflow does {called(other)} {before}, {ours}{spot.by}",
+        f"do {called(other)} at the same place on both sides: before {spot.operation.name}{spot.place}, {rest}",
+    )
 
 
 def floored(spot: Spot) -> Iterator[Proposal]:

@@ -41,7 +41,7 @@ def omitted(spot: Spot) -> Iterator[Proposal]:
             hides = any(hiding(values[one].array) for _, one in operation.takes if one != leaf.place)
             there = f", which goes on with {called(spot.parted[0])}{at(spot.parted[0])}" if spot.parted else ""
             yield Proposal(
-                always(Edit(spot.number, None, partial(_passed, place))),
+                always(Edit(spot.number, None, partial(passed, place))),
                 "mask missing" if hides else of_omission(spot.run.trace, operation, leaf.place),
                 f"torch does {spot.placed(called(operation) + by)}; it is missing in tensorflow{there}",
                 f"do {called(operation)}{by} in tensorflow too{at(spot.parted[0]) if spot.parted else ''}, or leave it "
@@ -232,7 +232,8 @@ def _made_of(spot: Spot, place: int) -> str:
     return f"{called(maker)}{at(maker)} of {spot.origin(place)}" if maker and known else spot.origin(place)
 
 
-def _passed(place: int, arguments: Sequence[Any]) -> Any:
+def passed(place: int, arguments: Sequence[Any]) -> Any:
+    """One argument as it is: what an operation makes that does nothing."""
     return np.array(arguments[place])
 
 

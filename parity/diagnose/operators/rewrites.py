@@ -10,6 +10,7 @@ import numpy as np
 from parity.backends.operations import Edit
 from parity.diagnose.operators.moves import floored
 from parity.diagnose.operators.names import ACTIVATIONS
+from parity.diagnose.operators.paddings import JOINS, joined, padded_by
 from parity.diagnose.operators.proposal import Proposal, Spot, always, called
 from parity.diagnose.operators.resizing import resized
 from parity.diagnose.operators.windows import cropped, padded
@@ -45,7 +46,9 @@ def rewrites(spot: Spot) -> Iterator[Proposal]:
     if spot.operation.name in NORMS:
         yield from _norms(spot)
     elif spot.operation.name == "pad":
-        yield from _symmetric(spot)
+        yield from padded_by(spot)
+    elif spot.operation.name in JOINS:
+        yield from joined(spot)
     elif spot.operation.name in ("interpolate", "upsample"):
         yield from resized(spot)
     elif spot.operation.name == "cumsum":
@@ -192,24 +195,6 @@ def _running(at: int, axis: int, exclusive: bool, reverse: bool, arguments: Sequ
     x: Array = np.flip(arguments[at], axis) if reverse else arguments[at]
     total: Array = np.cumsum(x, axis) - (x if exclusive else 0)
     return np.flip(total, axis).copy() if reverse else total
-
-
-def _symmetric(spot: Spot) -> Iterator[Proposal]:
-    """The edge is doubled, which torch's `pad` has no word for."""
-    width = [leaf.plain for leaf in spot.leaves if leaf.argument == "pad"]
-    rank = len(spot.run.trace.values[spot.operation.takes[0][1]].shape)
-    pairs = [(0, 0)] * (rank - len(width) // 2) + [*zip(width[::2], width[1::2], strict=True)][::-1]
-    mode = spot.operation.settings.get("mode", "constant")
-    yield Proposal(
-        always(Edit(spot.number, None, partial(_padded, pairs))),
-        "argument",
-        f"torch pads with mode={mode}{spot.place}, and tensorflow symmetrically, the edge doubled{spot.by}",
-        f"mode={str(mode).upper()} in tensorflow's pad, or symmetric padding in torch{spot.place}",
-    )
-
-
-def _padded(pairs: Sequence[tuple[int, int]], arguments: Sequence[Any]) -> Array:
-    return np.pad(arguments[0], pairs, mode="symmetric")
 
 
 def _unpacked(spot: Spot) -> Iterator[Proposal]:

@@ -1,0 +1,80 @@
+"""What stands in a padding: zeros, the edge, a reflection or the other end, by `pad` or joined by hand.
+
+torch's `pad` has no word for a doubled edge, and for inner axes none but zeros; what is joined by hand has none at all.
+NumPy's modes have all of them: https://numpy.org/doc/stable/reference/generated/numpy.pad.html
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from parity.backends.operations import Edit
+from parity.diagnose.operators.proposal import Proposal, Spot, always
+from parity.dtypes import Array
+
+# NumPy's mode -> what the padding holds then, in words, and as torch and TensorFlow have it.
+MODES = {
+    "constant": ("zeros", "constant", "CONSTANT"),
+    "edge": ("the edge's own values", "replicate", "a repeated edge and concat"),
+    "reflect": ("a reflection without the edge", "reflect", "REFLECT"),
+    "symmetric": ("a reflection with the edge doubled", "flip and cat", "SYMMETRIC"),
+    "wrap": ("what stands at the other end", "circular", "concat of the other end"),
+}
+JOINS = ("cat", "concat", "concatenate")
+
+
+def padded_by(spot: Spot) -> Iterator[Proposal]:
+    """Propose that the padding of torch's `pad` holds something else."""
+    width = [leaf.plain for leaf in spot.leaves if leaf.argument == "pad"]
+    places = [place for place, leaf in enumerate(spot.leaves) if leaf.place is not None]
+    if len(places) != 1 or not all(type(one) is int and one >= 0 for one in width):
+        return
+    rank = len(spot.run.trace.values[spot.operation.takes[0][1]].shape)
+    pairs = [(0, 0)] * (rank - len(width) // 2) + [*zip(width[::2], width[1::2], strict=True)][::-1]
+    own = spot.operation.settings.get("mode", "constant")
+    for mode, (_, name, _) in MODES.items():
+        if name != own:
+            edit = Edit(spot.number, None, partial(_padded, places[0], pairs, mode))
+            yield _proposal(spot, "argument", f"with mode={own}", mode, edit)
+
+
+def joined(spot: Spot) -> Iterator[Proposal]:
+    """Propose that what is joined to an array as its padding holds something else."""
+    axis, values = spot.operation.settings.get("dim", 0), spot.run.trace.values
+    arrays = {at: values[leaf.place].array for at, leaf in enumerate(spot.leaves) if leaf.place is not None}
+    for at, inner in permutations(arrays, 2):
+        mine, array = arrays[at], arrays[inner]
+        if abs(at - inner) != 1 or mine is None or array is None or not mine.size or mine.ndim != array.ndim:
+            continue
+        changes = {mode: partial(_beside, inner, axis, mine.shape[axis], at < inner, mode) for mode in MODES}
+        own = [mode for mode, change in changes.items() if np.array_equal(change({inner: array}), mine)]
+        for mode, change in changes.items() if own else ():
+            if mode not in own:
+                yield _proposal(spot, "padding value", f"with {MODES[own[0]][0]}", mode, Edit(spot.number, at, change))
+
+
+def _proposal(spot: Spot, name: str, own: str, mode: str, edit: Edit) -> Proposal:
+    words, ours, theirs = MODES[mode]
+    return Proposal(
+        always(edit),
+        name,
+        f"torch pads {own}{spot.place}, and tensorflow with {words}{spot.by}",
+        f"pad with the same on both sides: {words} is {ours} in torch, {theirs} in tensorflow",
+        subject=f"padding with {words} in tensorflow",
+    )
+
+
+def _padded(place: int, widths: Sequence[tuple[int, int]], mode: Any, arguments: Sequence[Any]) -> Array:
+    return np.pad(arguments[place], widths, mode=mode)
+
+
+def _beside(inner: int, axis: int, width: int, before: bool, mode: Any, arguments: Any) -> Array:
+    """What pads operand `inner` along an axis by `width` places, before or behind it, without the operand itself."""
+    array: Array = arguments[inner]
+    widths = [(0, 0)] * array.ndim
+    widths[axis] = (width, 0) if before else (0, width)
+    start = 0 if before else array.shape[axis]
+    return np.pad(array, widths, mode=mode).take(range(start, start + width), axis)
