@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from parity import Pair, strategies
+from parity.checks.results import Cause
+from parity.diagnose import operators
 from parity.diagnose.operators import search
 from parity.diagnose.operators.orders import orders
 from parity.pair.models import PairModels
@@ -152,6 +154,29 @@ def test_other_weights_are_not_told_as_exchanged():
     _, causes = found(pair(weighed, weighed_otherwise(0.7, 0.7)))
 
     assert [(cause.name, "with other=0.7" in cause.told) for cause in causes] == [("scale", True)]
+
+
+def test_a_sign_that_no_operation_turns_is_no_half_of_a_cause():
+    _, [cause] = found(pair(lambda x: (x.sin() * 0.5).exp(), lambda x: tf.exp(tf.sin(x - 2.0 * x) * 0.25)))
+
+    assert "-0.5 times as large in tensorflow" in cause.told
+
+
+def test_a_single_edit_that_shows_at_the_end_alone_is_preferred_to_two_that_show_at_once(monkeypatch):
+    corners = pair(weighed, weighed_otherwise(0.7, 0.3))
+    monkeypatch.setattr(operators, "_of_form", lambda *_: [two, two])
+    two = Cause("scale", "", "one of two", "both", 1.0, 0.0)
+    _, [cause] = found(corners)
+
+    assert "stand in each other's place in tensorflow" in cause.told
+
+
+def test_two_edits_are_told_where_no_single_one_explains_as_much(monkeypatch):
+    corners = pair(weighed, weighed_otherwise(0.6, 0.2))
+    monkeypatch.setattr(operators, "_of_form", lambda *_: [two, two])
+    two = Cause("scale", "", "one of two", "both", 1.0, 0.0)
+
+    assert found(corners)[1] == [two, two]
 
 
 def test_a_mask_before_is_told_beside_what_stands_behind_in_its_place():

@@ -1,4 +1,7 @@
-"""Variants of a layer whose numbers, or places, are read off what a side made; each is then proved like the others."""
+"""Variants of a layer whose numbers, or places, are read off what a side made; each is then proved like the others.
+
+Only this solves for few elements of a parameter, and for the state that a recurrence, one operation, starts from.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

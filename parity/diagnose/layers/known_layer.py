@@ -1,7 +1,8 @@
 """Why a layer of a known kind differs: its weights read otherwise, or another formula.
 
 Each side is recomputed by the layer's formula in NumPy. A side that the formula reproduces is right;
-the other is proved by the one variant that reproduces it.
+the other is proved by the one variant that reproduces it. Replaying operations compares the sides with each other; only
+this says which of them departs from its own settings.
 """
 
 from functools import partial

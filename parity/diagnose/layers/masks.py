@@ -1,4 +1,7 @@
-"""What a model's own code made of positions alone: masks, and the positions themselves."""
+"""What a model's own code made of positions alone: masks, and the positions themselves.
+
+Replaying operations shows that another mask stands there; only this says by which rule each side sees and counts.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""Hyper-parameters that stand otherwise on the two sides, each given the other side's value in turn."""
+"""Hyper-parameters that stand otherwise on the two sides, each given the other side's value in turn.
+
+Only this runs a layer of either side again: it reaches what no operation of torch's has, as Keras's mask_zero.
+"""
 
 from collections.abc import Collection, Mapping
 from functools import partial

@@ -1,4 +1,7 @@
-"""The ways in which a layer of a known kind is computed otherwise: its weights read otherwise, or another formula."""
+"""The ways in which a layer of a known kind is computed otherwise: its weights read otherwise, or another formula.
+
+A recurrence is replayed as one operation; only this reaches into it: its gates in another order, its inner formulas.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -45,7 +45,7 @@ from parity.pair.roles import Role
 
 FEW = 3  # operations of a side that are told
 BASES = 2  # examples on which edits are looked for
-PLAIN = 2  # edits that are taken without a look for fewer that show at the end alone
+PLAIN = 2  # edits that are taken where no single one explains as much, without a look for others
 ORDERS = ("order", "flatten order")  # causes of a place that reads the same numbers in another order
 
 
@@ -158,6 +158,8 @@ def causes(corners: PairModels, batches: Sequence[tuple[Weights, Any]], loss: bo
         for form in ("", "unfused"):
             for base in shown[:1] if quick or form else shown:
                 causes = _of_form(examples, base, form, quick, base == shown[0])
+                if len(causes) > 1 and quick:  # two edits can be one by a symmetry: a single one may show at the end
+                    causes = _proved(examples, base, form, quick=True, alone=True) or causes
                 if causes and (len(causes) <= PLAIN or not quick):
                     return causes
     return []
@@ -203,17 +205,18 @@ def _proved(
     exchange: bool = False,
     makers: bool = False,
     quick: bool = False,
+    alone: bool = False,
 ) -> list[Cause]:
     """The causes of the first edits that leave nothing of the difference on example `base`, nor on any other.
 
     `strict` compares values in their order, `makers` looks for what makes an order, `exchange` for exchanged results,
-    and `quick` only for edits that gain something at once.
+    `quick` only for edits that gain something at once, and `alone` for one edit.
     """
     # The same recorded runs, read in another way: recording takes most of the time.
     runs = replace(examples.runs(base, form), strict=strict, makers=makers, work=examples.work)
     if runs.alignment.gap <= runs.alignment.limit:
         return []
-    for chosen in search.closing(runs, exchange, quick):
+    for chosen in search.closing(runs, exchange, quick, alone):
         if examples.closed(chosen, base, form):
             chosen = chosen if exchange else examples.needed(chosen, base, form)  # one behind takes others' in
             examples.runs(base, form)

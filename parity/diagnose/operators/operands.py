@@ -24,6 +24,9 @@ MEANING = {
     "square": ", as the variance is of a standard deviation",
     "root": ", as the standard deviation (std) is of a variance",
 }
+# A sign that an operation turns is known as that operation. Without one it is a symmetry's half, as of a loss that is
+# the same of the other class and the negative logit, and nobody wrote it.
+LONE = {"negative": "alone"}
 LIST = 4  # operands at most of a list, as of cat, that are tried in any order
 FEW = 8  # values that are tried in an operand's place
 
@@ -73,6 +76,7 @@ def functions(spot: Spot, kinds: str = "bf") -> Iterator[Proposal]:
                 f"{spot.by}{meaning}",
                 f"one side takes the {argument} as it is, the other its {what}{meaning}",
                 subject=f"the {what} of the {argument} in tensorflow",
+                only=LONE.get(what, ""),
             )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from parity.backends.operations import Edit
 from parity.diagnose.operators.moves import floored
 from parity.diagnose.operators.names import ACTIVATIONS
+from parity.diagnose.operators.operands import LONE
 from parity.diagnose.operators.paddings import JOINS, joined, padded_by
 from parity.diagnose.operators.proposal import Proposal, Spot, always, called
 from parity.diagnose.operators.resizing import resized
@@ -261,4 +262,5 @@ def _scaled(spot: Spot, factor: float) -> Proposal:
         "scale",
         f"what {called(spot.operation)}{spot.place} makes in torch is {factor:g} times as large in tensorflow{spot.by}",
         f"the same factor on both sides: {factor:g} in torch{spot.place}, or {1 / factor:g} in tensorflow",
+        only=LONE["negative"] if factor < 0 else "",
     )

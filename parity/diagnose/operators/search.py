@@ -68,14 +68,14 @@ class Runs:
         return aligned(self.run.trace, self.other.trace, self.dtype, self.strict, self.rounded, self.fine)
 
 
-def closing(runs: Runs, exchange: bool, quick: bool = False) -> Iterator[list[Proposal]]:
+def closing(runs: Runs, exchange: bool, quick: bool = False, alone: bool = False) -> Iterator[list[Proposal]]:
     """Yield lists of edits that together leave nothing of the difference on this example, the plainest first.
 
-    If `quick`, of those alone that gain something at once. Of those that gain as much, the one that leaves less is
-    built on.
+    If `quick`, of those alone that gain something at once; if `alone`, too, single edits that show at the end. Of those
+    that gain as much, the one that leaves less is built on.
     """
-    base, chosen, work = runs, list[Proposal](), [0.0 if exchange or quick else float(WORK)]
-    for _ in range(FAULTS):
+    base, chosen, work = runs, list[Proposal](), [0.0 if exchange or (quick and not alone) else float(WORK)]
+    for _ in range(1 if alone else FAULTS):
         best, most, others = None, (0.0, -np.inf), list[Proposal]()
         for proposal, gained in _tried(base, exchange, work, later=bool(chosen), quick=quick):
             if runs.work[0] <= 0:
