@@ -201,11 +201,7 @@ def overriding(
                 raise ParityError(f"{type(layer).__name__} has {name} {_value(layer, at)} and no other")
             before = getattr(layer, at)
             stack.callback(setattr, layer, at, before)
-<<<<<<< HEAD
             setattr(layer, at, _like(before, value))
-=======
-            setattr(layer, at, (value,) if isinstance(before, tuple) and not isinstance(value, tuple) else value)
->>>>>>> f3e8a67 (A stride or dilation of two numbers is a cause by its setting, also where both sides' outputs are of two shapes)
         for part in (part for of in own for part in of.parts if part.parameter in weights):
             for variable, array in zip(part.variables, part.transform.unpack(weights[part.parameter]), strict=True):
                 stack.callback(variable.copy_, variable.clone())
