@@ -55,3 +55,19 @@ def test_a_single_turn_that_the_other_side_repeats_is_told():
 
 def test_as_many_turns_have_no_cause():
     assert found(pair(balanced(3), balanced_last(3))) == ([], [])
+
+
+def squares(x):
+    one, two = x.tanh(), x.sin()
+    return x.cos() / sum(1.5 - each.pow(2).mean(1, keepdim=True) for each in (one, two))
+
+
+def squares_of_one(x):
+    one, _ = tf.tanh(x), tf.sin(x)
+    return tf.cos(x) / sum(1.5 - tf.reduce_mean(each**2, 3, keepdims=True) for each in (one, one))
+
+
+def test_what_is_done_of_two_things_is_no_loop():
+    _, causes = found(pair(squares, squares_of_one))
+
+    assert "repeats" not in {cause.name for cause in causes}

@@ -9,6 +9,7 @@ weights and inputs too, is the cause.
     table         both runs side by side, for `parity locate --operators`
     nodes         the first of a deployed file's nodes
     search        edits of the run, the plainest first, until nothing of the difference is left
+    examples      the runs on several examples, on all of which a cause has to hold
     families      the families of edits by level: what is tried of which operations
     proposal      an edit, and what is said of it where it is proved
     arguments, operands, arrangements, rewrites, formulas, windows, paddings, resizing, masks, moves, repeats, others
@@ -24,7 +25,7 @@ its kind, and name it in `families`, among those of its level; nothing else has 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from parity.backends import BACKENDS
@@ -34,8 +35,9 @@ from parity.canonical.weights import Weights
 from parity.checks.results import Cause, DifferingOperation, OperationPair
 from parity.diagnose.operators import search
 from parity.diagnose.operators.align import Alignment
+from parity.diagnose.operators.examples import Examples, recorded
 from parity.diagnose.operators.nodes import placed
-from parity.diagnose.operators.proposal import Proposal, at, called, once
+from parity.diagnose.operators.proposal import at, called, once
 from parity.diagnose.operators.search import Runs
 from parity.diagnose.operators.table import table
 from parity.dtypes import Inputs
@@ -47,62 +49,6 @@ FEW = 3  # operations of a side that are told
 BASES = 2  # examples on which edits are looked for
 PLAIN = 2  # edits that are taken where no single one explains as much, without a look for others
 ORDERS = ("order", "flatten order")  # causes of a place that reads the same numbers in another order
-
-
-def recorded(corners: PairModels, weights: Weights, inputs: Inputs, loss: bool = False, form: str = "") -> Runs:
-    """Run both sides on inputs, operation by operation; their losses behind them if asked for.
-
-    `form` is "unmasked", for a run without the masks that Keras hands on, or "unfused", for one whose operations that
-    do several things at once are taken apart; "" for the run as it is.
-    """
-    corners.ensure(weights)
-    dtype = "float32" if corners.reason or (loss and corners.weaker_loss) else "float64"
-    first, second = (corners.models[side, dtype].record(inputs, loss, form) for side in corners.sides)
-    filed = bool(corners.pair.lacking((Traceable,)))
-    return Runs(first, second, dtype, rounded=corners.apart and filed, fine=filed and dtype == "float32")
-
-
-@dataclass
-class Examples:
-    """Pairs of weights and inputs, on which both sides run once in each form; runs are remembered.
-
-    `work` is what is left of the search's limit, in operations, and is shared by all searches on these.
-    """
-
-    corners: PairModels
-    given: Sequence[tuple[Weights, Any]]
-    loss: bool = False
-    known: dict[tuple[int, str], Runs] = field(default_factory=dict)
-    work: list[float] = field(default_factory=lambda: [search.SEARCH * search.WORK])  # that is left
-
-    def runs(self, number: int, form: str = "") -> Runs:
-        """The runs on one example; the models hold its weights then, which torch's run takes as they are."""
-        weights, inputs = self.given[number]
-        if (number, form) not in self.known:
-            self.known[number, form] = recorded(self.corners, weights, inputs, self.loss, form)
-        self.corners.ensure(weights)
-        return self.known[number, form]
-
-    def differs(self, number: int) -> bool:
-        """Whether an example shows a difference."""
-        alignment = self.runs(number).alignment
-        return alignment.gap > alignment.limit
-
-    def closed(self, chosen: Sequence[Proposal], but: int, form: str) -> bool:
-        """Whether edits leave nothing of the difference on any example but the one that they were found on."""
-        return all(search.closed(self.runs(at, form), chosen) for at in range(len(self.given)) if at != but)
-
-    def needed(self, chosen: Sequence[Proposal], base: int, form: str) -> list[Proposal]:
-        """The edits without which something is left of the difference, on some example: one that adds nothing is no
-        cause.
-        """
-        needed = [*chosen]
-        for proposal in chosen if len(chosen) > 1 else ():
-            fewer = [one for one in needed if one is not proposal]
-            runs = self.runs(base, form)
-            if fewer and search.founded(runs, fewer) and search.closed(runs, fewer) and self.closed(fewer, base, form):
-                needed = fewer
-        return needed
 
 
 def exchanged(corners: PairModels, examples: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:

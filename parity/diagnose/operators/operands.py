@@ -189,13 +189,13 @@ def parts(spot: Spot) -> Iterator[Proposal]:
     values, makes, here = spot.run.trace.values, spot.operation.makes, f"{called(spot.operation)}{spot.place}"
     for one, two in combinations(range(len(makes)), 2):
         if values[makes[one]].shape == values[makes[two]].shape:
-            edits = [
-                Edit(number, leaf, take=other)
-                for of, other in ((makes[one], makes[two]), (makes[two], makes[one]))
-                for number, leaf in spot.takers(of)
-            ]
             fix = f"take what {spot.operation.name}{spot.place} makes in one order on both sides"
-            yield from _in_turn(spot, edits, f"results {one} and {two} of {here}", fix)
+            for numbers in dict.fromkeys((tuple(spot.alike(spot.number)), (spot.number,))):
+                of_each = [spot.run.trace.operations[number].makes for number in numbers]
+                pairs = [both for of in of_each for both in ((of[one], of[two]), (of[two], of[one]))]
+                edits = [Edit(at, leaf, take=other) for of, other in pairs for at, leaf in spot.takers(of)]
+                more = f"; so in {len(numbers)} places" if len(numbers) > 1 else ""
+                yield from _in_turn(spot, edits, f"results {one} and {two} of {here}", fix, more)
     operands = [place for _, place in spot.operation.takes]
     if len(makes) == len(operands) == 1 and not values[operands[0]].leaf:
         [operand], [result] = operands, makes
@@ -224,9 +224,10 @@ def _through(spot: Spot, leaf: int, arguments: Sequence[Any]) -> Array:
     return spot.run.through(spot.number, arguments[leaf])
 
 
-def _in_turn(spot: Spot, edits: Sequence[Edit], both: str, fix: str) -> Iterator[Proposal]:
+def _in_turn(spot: Spot, edits: Sequence[Edit], both: str, fix: str, more: str = "") -> Iterator[Proposal]:
     if edits:
-        yield Proposal(always(*edits), "order", f"{both} stand in each other's place in tensorflow{spot.by}", fix)
+        description = f"{both} stand in each other's place in tensorflow{spot.by}{more}"
+        yield Proposal(always(*edits), "order", description, fix)
 
 
 def _made_of(spot: Spot, place: int) -> str:

@@ -29,7 +29,7 @@ def inserted(spot: Spot) -> Iterator[Proposal]:
                 twin = spot.there.values[operand].array
                 axes = layout(value.array, twin, spot.alignment.digits) if known else None
                 if axes is not None and not _idle(spot, partial(_prepended, spot, place, other, axes)):
-                    hides = any(hiding(spot.there.values[one].array) for _, one in other.takes)
+                    hides = any(hiding(spot.there.values[one].array) for _, one in other.takes if one != operand)
                     yield Proposal(
                         partial(_prepended, spot, place, other, axes),
                         "mask missing" if hides else of_omission(spot.there, other, operand),

@@ -3,7 +3,7 @@
 A trace has every turn, unrolled. Operations of one name, line and layer that come again at equal distances are turns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,7 +70,16 @@ def _loops(spot: Spot) -> Iterator[Loop]:
             end += 1
         if end - start >= period and start <= here < end + period:
             periods.append(period)
-            yield Loop(start, end + period, period)
+            loop = Loop(start, end + period, period)
+            if _chained(operations, loop):
+                yield loop
+
+
+def _chained(operations: Sequence[Operation], loop: Loop) -> bool:
+    """Whether the last turn goes on with what the one before made: what is done of two things is no loop."""
+    before = range(loop.last[0] - loop.period, loop.last[0])
+    made = {place for number in before for place in operations[number].makes}
+    return any(place in made for number in loop.last for _, place in operations[number].takes)
 
 
 def _key(one: Operation) -> tuple[Any, ...]:

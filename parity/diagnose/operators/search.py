@@ -82,7 +82,7 @@ def closing(runs: Runs, exchange: bool, quick: bool = False, alone: bool = False
                 return
             if chosen and proposal.only == "alone":
                 continue
-            gap, limit = _left(runs, [*chosen, proposal])
+            gap, limit = left(runs, [*chosen, proposal])
             runs.work[0] -= runs.cost(proposal.made(base.other.trace)[0].operation)
             if gap <= limit and _shown(runs, [*chosen, proposal]):
                 yield [*chosen, proposal]
@@ -204,7 +204,7 @@ def _aligned(runs: Runs, chosen: Sequence[Proposal]) -> Alignment:
 
 def closed(runs: Runs, chosen: Sequence[Proposal]) -> bool:
     """Whether these edits leave nothing of the difference."""
-    gap, limit = _left(runs, chosen)
+    gap, limit = left(runs, chosen)
     return gap <= limit
 
 
@@ -217,7 +217,7 @@ def founded(runs: Runs, chosen: Sequence[Proposal]) -> bool:
     return all(one.behind is None or one.behind in twins for one in chosen)
 
 
-def _left(runs: Runs, chosen: Sequence[Proposal]) -> tuple[float, float]:
+def left(runs: Runs, chosen: Sequence[Proposal]) -> tuple[float, float]:
     """What these edits leave of the difference, and what it is where nothing is left."""
     try:
         alignment = _aligned(runs, chosen)
@@ -244,8 +244,8 @@ def cause(proposal: Proposal, runs: Runs, chosen: Sequence[Proposal]) -> Cause:
     """Make a cause of one of the edits that close a difference together."""
     edits = proposal.made(runs.other.trace)
     operation: Operation = runs.run.trace.operations[edits[0].operation]
-    left = _aligned(runs, chosen)
-    name = named(runs.run.trace, left.traces[0], proposal.name, edits)
+    after = _aligned(runs, chosen)
+    name = named(runs.run.trace, after.traces[0], proposal.name, edits)
     where = operation.layer if proposal.where is None else proposal.where
     subject = proposal.subject if name in KINDS else ""
-    return Cause(name, where, proposal.told, proposal.fix, runs.alignment.gap, left.gap, subject)
+    return Cause(name, where, proposal.told, proposal.fix, runs.alignment.gap, after.gap, subject)

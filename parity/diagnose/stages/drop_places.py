@@ -19,8 +19,8 @@ from parity.checks.results import Cause
 from parity.compare import chance
 from parity.compare.square import NAMES
 from parity.diagnose.constants import told as constant
-from parity.diagnose.operators import recorded
 from parity.diagnose.operators.align import Alignment
+from parity.diagnose.operators.examples import recorded
 from parity.diagnose.operators.proposal import at, called
 from parity.diagnose.operators.proposal import constant as with_constant
 from parity.diagnose.specimens import specimen

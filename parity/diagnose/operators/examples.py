@@ -1,0 +1,97 @@
+"""Both models' runs on a few examples, and whether edits leave nothing of the difference on all of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from parity.backends.operations import Trace
+from parity.backends.protocol import Traceable
+from parity.canonical.weights import Weights
+from parity.compare.judge import MAX_FLOAT64_ULPS
+from parity.diagnose.operators import search
+from parity.diagnose.operators.proposal import Proposal
+from parity.diagnose.operators.search import Runs
+from parity.diagnose.search import gap
+from parity.dtypes import EPS, Inputs
+from parity.pair.models import PairModels
+
+
+def recorded(corners: PairModels, weights: Weights, inputs: Inputs, loss: bool = False, form: str = "") -> Runs:
+    """Run both sides on inputs, operation by operation; their losses behind them if asked for.
+
+    `form` is "unmasked", for a run without the masks that Keras hands on, or "unfused", for one whose operations that
+    do several things at once are taken apart; "" for the run as it is.
+    """
+    corners.ensure(weights)
+    dtype = "float32" if corners.reason or (loss and corners.weaker_loss) else "float64"
+    first, second = (corners.models[side, dtype].record(inputs, loss, form) for side in corners.sides)
+    filed = bool(corners.pair.lacking((Traceable,)))
+    return Runs(first, second, dtype, rounded=corners.apart and filed, fine=filed and dtype == "float32")
+
+
+@dataclass
+class Examples:
+    """Pairs of weights and inputs, on which both sides run once in each form; runs are remembered.
+
+    `work` is what is left of the search's limit, in operations, and is shared by all searches on these.
+    """
+
+    corners: PairModels
+    given: Sequence[tuple[Weights, Any]]
+    loss: bool = False
+    known: dict[tuple[int, str], Runs] = field(default_factory=dict)
+    work: list[float] = field(default_factory=lambda: [search.SEARCH * search.WORK])  # that is left
+    errors: dict[int, float] = field(default_factory=dict)  # TensorFlow's in float32, of examples where it counts
+
+    def runs(self, number: int, form: str = "") -> Runs:
+        """The runs on one example; the models hold its weights then, which torch's run takes as they are."""
+        weights, inputs = self.given[number]
+        if (number, form) not in self.known:
+            self.known[number, form] = recorded(self.corners, weights, inputs, self.loss, form)
+        self.corners.ensure(weights)
+        return self.known[number, form]
+
+    def differs(self, number: int) -> bool:
+        """Whether an example shows a difference."""
+        alignment = self.runs(number).alignment
+        return alignment.gap > alignment.limit
+
+    def closed(self, chosen: Sequence[Proposal], but: int, form: str) -> bool:
+        """Whether edits leave nothing of the difference on any example but the one that they were found on."""
+        return all(self._closed(at, chosen, form) for at in range(len(self.given)) if at != but)
+
+    def _closed(self, number: int, chosen: Sequence[Proposal], form: str) -> bool:
+        gap, limit = search.left(self.runs(number, form), chosen)
+        return gap <= limit or gap <= self._amplified(number) < np.inf
+
+    def _amplified(self, number: int) -> float:
+        """What rounding comes to where weights of a large scale amplify it: by TensorFlow's float32 error, as `judge`
+        has it.
+        """
+        if number not in self.errors:
+            whole = self.runs(number)
+            self.errors[number] = (
+                0.0 if whole.dtype != "float64" else self._error(whole.other.trace, *self.given[number])
+            )
+        return MAX_FLOAT64_ULPS * EPS["float64"] / EPS["float32"] * self.errors[number]
+
+    def _error(self, whole: Trace, weights: Weights, inputs: Any) -> float:
+        """The largest error of TensorFlow's outputs in float32."""
+        self.corners.ensure(weights)
+        trace = self.corners.models[self.corners.sides[1], "float32"].record(inputs, self.loss).trace
+        pairs = [(trace.values[at].array, whole.values[whole.outputs[key]].array) for key, at in trace.outputs.items()]
+        return max((gap(a.astype(np.float64), b) for a, b in pairs if a is not None and b is not None), default=0.0)
+
+    def needed(self, chosen: Sequence[Proposal], base: int, form: str) -> list[Proposal]:
+        """The edits without which something is left of the difference, on some example: one that adds nothing is no
+        cause.
+        """
+        needed = [*chosen]
+        for proposal in chosen if len(chosen) > 1 else ():
+            fewer = [one for one in needed if one is not proposal]
+            runs = self.runs(base, form)
+            if fewer and search.founded(runs, fewer) and search.closed(runs, fewer) and self.closed(fewer, base, form):
+                needed = fewer
+        return needed
