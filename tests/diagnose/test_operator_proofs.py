@@ -1,0 +1,67 @@
+"""What is proved of several places at once, of masks that are none, and where rounding is amplified."""
+
+import tensorflow as tf
+import torch
+
+from tests.helpers.between import found, pair
+
+
+def coupled(x):
+    for _ in range(3):
+        scale, shift = torch.cat([x.sin(), x.cos()], 1).chunk(2, dim=1)
+        x = x * torch.exp(torch.tanh(scale)) + shift
+    return x
+
+
+def coupled_there(exchanged):
+    def run(x):
+        for _ in range(3):
+            parts = tf.split(tf.concat([tf.sin(x), tf.cos(x)], 3), 2, 3)
+            scale, shift = parts[::-1] if exchanged else parts
+            x = x * tf.exp(tf.tanh(scale)) + shift
+        return x
+
+    return run
+
+
+def test_halves_in_each_others_place_are_one_cause_wherever_the_line_runs():
+    _, [cause] = found(pair(coupled, coupled_there(True)))
+
+    assert cause.name == "order"
+    assert "results 0 and 1 of chunk(" in cause.told
+    assert cause.told.endswith("so in 3 places")
+    assert found(pair(coupled, coupled_there(False))) == ([], [])
+
+
+def identity_added(share):
+    def run(x):
+        eye = tf.eye(x.shape[1], dtype=x.dtype)
+        return tf.linalg.inv(tf.einsum("bijc,bkjc->bik", x, x) + share * eye)[..., None] * tf.ones(6, x.dtype)
+
+    return run
+
+
+def test_a_part_of_an_identity_is_a_factor_and_no_mask():
+    def whole(x):
+        eye = torch.eye(x.shape[2], dtype=x.dtype)
+        return torch.linalg.inv(torch.einsum("bcij,bckj->bik", x, x) + eye)[:, None].expand(-1, 6, -1, -1)
+
+    _, [cause] = found(pair(whole, identity_added(0.25)))
+
+    assert cause.name == "scale"
+
+
+def skewed(x):
+    x = torch.einsum("bij,bkj->bik", x[:, 0], x[:, 1])
+    return torch.matrix_exp(x - x.transpose(1, 2))[:, None].expand(-1, 6, -1, -1)
+
+
+def summed(x):
+    x = tf.einsum("bij,bkj->bik", x[..., 0], x[..., 1])
+    return tf.linalg.expm(x + tf.linalg.matrix_transpose(x))[..., None] * tf.ones(6, x.dtype)
+
+
+def test_weights_that_amplify_rounding_keep_no_cause_from_being_proved():
+    _, causes = found(pair(skewed, summed), (1.0, 1.0, 5.0))
+
+    assert [cause.name for cause in causes] == ["operation"]
