@@ -41,7 +41,6 @@ from parity.diagnose.operators.proposal import at, called, once
 from parity.diagnose.operators.search import Runs
 from parity.diagnose.operators.table import table
 from parity.dtypes import Inputs
-from parity.pair import criterion
 from parity.pair.models import PairModels
 from parity.pair.roles import Role
 
@@ -57,14 +56,14 @@ def exchanged(corners: PairModels, examples: Sequence[tuple[Weights, Any]], loss
     Of losses that agree as they were recorded: that they do so in a graph alone (`_outside_a_graph`).
     """
     runs = Examples(corners, examples, loss)
-    if loss and not any(map(runs.differs, range(len(examples)))):
-        return _outside_a_graph(corners, runs)
+    if loss and not any(map(runs.differs_in_a_graph, range(len(examples)))):
+        return _outside_a_graph(runs)
     if uneditable(corners) or corners.pair.own_weights:  # of other parameters the same operation makes something else
         return []
     return _proved(runs, 0, "", exchange=True)
 
 
-def _outside_a_graph(corners: PairModels, examples: Examples) -> list[Cause]:
+def _outside_a_graph(examples: Examples) -> list[Cause]:
     """Keras takes a loss's logits from behind a sigmoid or softmax where it has a graph, and cannot outside of one.
 
     The losses were recorded in one: what they are apart there is left.
@@ -73,16 +72,13 @@ def _outside_a_graph(corners: PairModels, examples: Examples) -> list[Cause]:
     behind = [one for one in graph.other.trace.operations if one.name in ("Sigmoid", "Softmax")]
     if not behind:
         return []
-    inputs = examples.given[0][1]
-    outputs = criterion.outputs_of(corners, inputs)
-    first, second = (float(corners.models[side, "float64"].own_loss(inputs, outputs)["loss"]) for side in corners.sides)
     last = f"{called(behind[-1])}{at(behind[-1])}"
     claim = (
         f"run eagerly, tensorflow's loss takes what {last} makes for logits (from_logits=True); in a graph Keras takes "
         "what that is given, and the losses are equal"
     )
     fix = "hand the loss the logits, or say from_logits=False"
-    return [Cause("from_logits", "", claim, fix, abs(first - second), graph.alignment.gap)]
+    return [Cause("from_logits", "", claim, fix, examples.eagerly(0), graph.alignment.gap)]
 
 
 def causes(corners: PairModels, batches: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:

@@ -15,6 +15,7 @@ from parity.diagnose.operators.proposal import Proposal
 from parity.diagnose.operators.search import Runs
 from parity.diagnose.search import gap
 from parity.dtypes import EPS, Inputs
+from parity.pair import criterion
 from parity.pair.models import PairModels
 
 
@@ -57,6 +58,23 @@ class Examples:
         """Whether an example shows a difference."""
         alignment = self.runs(number).alignment
         return alignment.gap > alignment.limit
+
+    def differs_in_a_graph(self, number: int) -> bool:
+        """Whether losses, as recorded, differ by more than rounding takes of them, or of what they differ by eagerly.
+
+        A loss near zero is what is left of large terms, and so is its rounding error.
+        """
+        alignment = self.runs(number).alignment
+        return self.differs(number) and alignment.gap > alignment.rounding * self.eagerly(number)
+
+    def eagerly(self, number: int) -> float:
+        """By how much the losses of an example differ that are given the same outputs, outside of a graph."""
+        weights, inputs = self.given[number]
+        self.corners.ensure(weights)
+        outputs = criterion.outputs_of(self.corners, inputs)
+        models = [self.corners.models[side, "float64"] for side in self.corners.sides]
+        one, other = (float(model.own_loss(inputs, outputs)["loss"]) for model in models)
+        return abs(one - other)
 
     def closed(self, chosen: Sequence[Proposal], but: int, form: str) -> bool:
         """Whether edits leave nothing of the difference on any example but the one that they were found on."""
