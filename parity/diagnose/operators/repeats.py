@@ -83,8 +83,8 @@ def _chained(operations: Sequence[Operation], loop: Loop) -> bool:
     before = range(loop.last[0] - loop.period, loop.last[0])
     if loop.period == 1 and operations[loop.end - 1].settings != operations[loop.end - 2].settings:
         return False
-    made = {place for number in before for place in operations[number].makes}
-    return any(place in made for number in loop.last for _, place in operations[number].takes)
+    results = {place for number in before for place in operations[number].makes}
+    return any(place in results for number in loop.last for _, place in operations[number].takes)
 
 
 def _key(one: Operation) -> tuple[Any, ...]:
