@@ -82,6 +82,30 @@ def by_variance(x):
     return (x - mean) * tf.math.rsqrt(variance + 1e-3)
 
 
+def activated_first(x):
+    for _ in range(3):
+        x = x + torch.relu(x.sin() - 0.2)
+    return x
+
+
+def activated_last(x):
+    for _ in range(3):
+        x = tf.nn.relu(x + tf.sin(x) - 0.2)
+    return x
+
+
+def joined_first(x):
+    for _ in range(3):
+        x = torch.tanh(x.sin() + x)
+    return x
+
+
+def joined_last(x):
+    for _ in range(3):
+        x = tf.tanh(tf.sin(x)) + x
+    return x
+
+
 def normed_behind(x):
     rows = x.permute(0, 2, 3, 1)
     return nn.functional.layer_norm(rows + rows.cumsum(1).cos(), (6,)).permute(0, 3, 1, 2)
@@ -133,6 +157,8 @@ EDITED = {
         ["argument"],
         "with mode=nearest, align_corners=None it makes",
     ),
+    "an activation behind a residual sum, for one before it": (activated_first, activated_last, ["order"], "3 places"),
+    "an activation before a residual sum, for one behind it": (joined_first, joined_last, ["order"], "in 3 places"),
     "two neighbours exchanged": (halved_twice_moved, tanh_first, ["order"], "the other way round"),
 }
 

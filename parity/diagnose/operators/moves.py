@@ -18,23 +18,61 @@ BOUNDS = ("clamp", "clamp_min", "clip", "maximum")
 
 
 def exchanged(spot: Spot) -> Iterator[Proposal]:
-    """The operation and the one that makes its operand change places."""
-    operations, leaf = spot.run.trace.operations, _first(spot.leaves)
-    if leaf is None or not _passes(spot, spot.number):
-        return
-    before = [n for n in range(spot.number) if spot.leaves[leaf].place in operations[n].makes and _passes(spot, n)]
-    for number in before:
-        first = _first(spot.run.leaves(number))
-        source = None if first is None else spot.run.leaves(number)[first].place
-        if source is None or called(operations[number]) == called(spot.operation):
+    """The operation and one that makes an operand of it change places, there or wherever the line runs.
+
+    One of the two is of one array; the other may join it with more, as a residual connection.
+    """
+    operations, whole = spot.run.trace.operations, tuple(spot.alike(spot.number))
+    for leaf, operand in enumerate(spot.leaves):
+        maker = _maker(spot, operand.place)
+        if maker is None or called(operations[maker]) == called(spot.operation):
             continue
-        both = f"{called(operations[number])}{at(operations[number])} and {called(spot.operation)}{spot.place}"
-        yield Proposal(
-            always(Edit(spot.number, leaf, take=source), Edit(spot.number, after=partial(_through, spot, number))),
-            "order",
-            f"torch does {both} in this order, and tensorflow the other way round{spot.by}",
-            f"do {both} in one order on both sides",
-        )
+        both = f"{called(operations[maker])}{at(operations[maker])} and {called(spot.operation)}{spot.place}"
+        for numbers in dict.fromkeys((whole, (spot.number,))):
+            for edits in _exchanges(spot, numbers, leaf):
+                more = f"; so in {len(numbers)} places" if len(numbers) > 1 else ""
+                yield Proposal(
+                    always(*edits),
+                    "order",
+                    f"torch does {both} in this order, and tensorflow the other way round{spot.by}{more}",
+                    f"do {both} in one order on both sides",
+                )
+
+
+def _exchanges(spot: Spot, numbers: Sequence[int], leaf: int) -> Iterator[list[Edit]]:
+    """The edits by which each of these operations changes places with what makes its operand: the maker goes behind it,
+    or else it goes before the maker, on each operand in turn.
+    """
+    makers = [_maker(spot, of[leaf].place) if leaf < len(of) else None for of in map(spot.run.leaves, numbers)]
+    pairs = [(number, maker) for number, maker in zip(numbers, makers, strict=True) if maker is not None]
+    if len(pairs) < len(numbers):
+        return
+    if all(_passes(spot, maker) and _alike(spot, number, leaf) for number, maker in pairs):
+        sources = [spot.run.trace.operations[maker].takes[0][1] for _, maker in pairs]
+        behind = [Edit(number, after=partial(_through, spot, maker)) for number, maker in pairs]
+        yield [*(Edit(number, leaf, take=source) for number, source in zip(numbers, sources, strict=True)), *behind]
+    elif all(_passes(spot, number) for number in numbers) and leaf == _first(spot.leaves):
+        for place in range(len(spot.run.leaves(pairs[0][1]))):
+            if all(_alike(spot, maker, place) for _, maker in pairs):
+                before = [Edit(maker, place, partial(_given_through, spot, number, place)) for number, maker in pairs]
+                yield [*before, *(Edit(number, None, partial(passed, leaf)) for number in numbers)]
+
+
+def _maker(spot: Spot, place: int | None) -> int | None:
+    """The number of the operation that makes a value, and it alone."""
+    return next((n for n, one in enumerate(spot.run.trace.operations) if one.makes == (place,)), None)
+
+
+def _alike(spot: Spot, number: int, leaf: int) -> bool:
+    """Whether an operand, which is no parameter, has the shape of what the operation makes, and is of numbers."""
+    place, values = spot.run.leaves(number)[leaf].place, spot.run.trace.values
+    array = None if place is None else values[place].array
+    numbers = array is not None and array.dtype.kind == "f"
+    return (
+        numbers
+        and place is not None
+        and values[place].shape == values[spot.run.trace.operations[number].makes[0]].shape
+    )
 
 
 def moved(spot: Spot) -> Iterator[Proposal]:
