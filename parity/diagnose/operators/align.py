@@ -71,6 +71,16 @@ class Alignment:
         reached = _reached(there.outputs.values(), there.makers(), self.twins[1])
         return [place for place in sorted(reached) if there.values[place].sketch.rich]
 
+    def counterparts(self, values: Sequence[Value]) -> int:
+        """How many of the `wanted` values hold the same numbers as one of these."""
+        wanted = [self.traces[1].values[place] for place in self.wanted]
+        pairs = _candidates(values, wanted, self.digits)
+        found = set[int]()
+        for one, other in pairs:
+            if other not in found and self.same(values[one], wanted[other]):
+                found.add(other)
+        return len(found)
+
     @cached_property
     def gap(self) -> float:
         """The largest difference between the outputs; infinite where their shapes or places differ."""

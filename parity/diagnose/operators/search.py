@@ -7,14 +7,14 @@ two that explain a difference the plainer is mostly what somebody did. The limit
 a model of any length is searched, and what is not reached has no cause.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from parity.backends.operations import Editable, Operation, Value
+from parity.backends.operations import Editable, Operation, Trace, Value
 from parity.checks.results import Cause
 from parity.diagnose.operators.align import Alignment, aligned
 from parity.diagnose.operators.attention import named
@@ -170,7 +170,6 @@ def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -
 
     What an edit puts there itself counts for nothing.
     """
-    values = alignment.traces[1].values
     try:
         edits = proposal.made(runs.other.trace)
         others = all(edit.operation != number for edit in edits)
@@ -178,12 +177,12 @@ def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -
             put = [edit.operation for edit in edits if edit.at is None and not edit.turns]
             own = {result for at in (number, *put) for result in runs.run.trace.operations[at].makes}
             trace = runs.run.again(edits)
-            result = [v for place, v in enumerate(trace.values) if place not in alignment.twins[0] and place not in own]
+            result = _changed(runs, trace, {*own, *alignment.twins[0]})
         else:
             result = [Value(a, a.shape) for a in runs.run.results(number, edits)]
     except Exception:  # noqa: BLE001 an operation that cannot be called so: the edit is none
         return 0
-    return sum(any(alignment.same(value, values[place]) for value in result) for place in alignment.wanted)
+    return alignment.counterparts(result)
 
 
 def _further(runs: Runs, proposal: Proposal) -> int:
@@ -192,9 +191,13 @@ def _further(runs: Runs, proposal: Proposal) -> int:
         trace = runs.run.again(proposal.made(runs.other.trace))
     except Exception:  # noqa: BLE001 another run has no such value to take
         return 0
-    alignment, before, values = runs.alignment, runs.run.trace.values, runs.other.trace.values
-    changed = [value for value, was in zip(trace.values, before, strict=True) if value is not was]
-    return sum(any(alignment.same(value, values[place]) for value in changed) for place in alignment.wanted)
+    return runs.alignment.counterparts(_changed(runs, trace))
+
+
+def _changed(runs: Runs, trace: Trace, own: Collection[int] = ()) -> list[Value]:
+    """The values that an edit changed, but for those at these places."""
+    pairs = enumerate(zip(trace.values, runs.run.trace.values, strict=True))
+    return [value for place, (value, was) in pairs if value is not was and place not in own]
 
 
 def _aligned(runs: Runs, chosen: Sequence[Proposal]) -> Alignment:
