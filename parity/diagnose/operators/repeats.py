@@ -143,7 +143,8 @@ def _going_on(spot: Spot, last: range, turns: int, carried: dict[int, int]) -> I
     if not carried or any(values[a].shape != values[b].shape for a, b in carried.items()):
         return
     more = [count - turns for count in sorted(_counts(spot)) if count > turns]
-    for count in dict.fromkeys((*more, *range(1, MORE + 1))):
+    beyond = range(1, MORE + 1) if turns > 1 else ()  # of what could be a turn only as many as TensorFlow shows
+    for count in dict.fromkeys((*more, *beyond)):
         if count <= MANY:
             yield _proposal(spot, last, turns, turns + count, Turns(tuple(last), carried, count))
 
