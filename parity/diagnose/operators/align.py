@@ -74,12 +74,11 @@ class Alignment:
     def counterparts(self, values: Sequence[Value]) -> int:
         """How many of the `wanted` values hold the same numbers as one of these."""
         wanted = [self.traces[1].values[place] for place in self.wanted]
-        pairs = _candidates(values, wanted, self.digits)
-        found = set[int]()
-        for one, other in pairs:
-            if other not in found and self.same(values[one], wanted[other]):
-                found.add(other)
-        return len(found)
+        matched = set[int]()
+        for one, other in _candidates(values, wanted, self.digits):
+            if other not in matched and self.same(values[one], wanted[other]):
+                matched.add(other)
+        return len(matched)
 
     @cached_property
     def gap(self) -> float:
