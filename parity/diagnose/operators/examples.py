@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends.operations import Trace
 from parity.backends.protocol import Traceable
 from parity.canonical.weights import Weights
-from parity.compare.judge import MAX_FLOAT64_ULPS
+from parity.compare.divergence import divergence
+from parity.compare.judge import judge_difference
 from parity.diagnose.operators import search
 from parity.diagnose.operators.proposal import Proposal
 from parity.diagnose.operators.search import Runs
-from parity.diagnose.search import gap
-from parity.dtypes import EPS, Inputs
+from parity.dtypes import Inputs
 from parity.pair import criterion
 from parity.pair.models import PairModels
 
@@ -44,7 +43,7 @@ class Examples:
     loss: bool = False
     known: dict[tuple[int, str], Runs] = field(default_factory=dict)
     work: list[float] = field(default_factory=lambda: [search.SEARCH * search.WORK])  # that is left
-    errors: dict[int, float] = field(default_factory=dict)  # TensorFlow's in float32, of examples where it counts
+    limits: dict[int, float] = field(default_factory=dict)  # by TensorFlow's float32 error, of examples where it counts
 
     def runs(self, number: int, form: str = "") -> Runs:
         """The runs on one example; the models hold its weights then, which torch's run takes as they are."""
@@ -85,22 +84,22 @@ class Examples:
         return gap <= limit or gap <= self._amplified(number) < np.inf
 
     def _amplified(self, number: int) -> float:
-        """What rounding comes to where weights of a large scale amplify it: by TensorFlow's float32 error, as `judge`
-        has it.
-        """
-        if number not in self.errors:
+        """What rounding comes to where weights of a large scale amplify it, by TensorFlow's own error in float32."""
+        if number not in self.limits:
             whole = self.runs(number)
-            self.errors[number] = (
-                0.0 if whole.dtype != "float64" else self._error(whole.other.trace, *self.given[number])
-            )
-        return MAX_FLOAT64_ULPS * EPS["float64"] / EPS["float32"] * self.errors[number]
+            self.limits[number] = self._limit(whole, *self.given[number]) if whole.dtype == "float64" else 0.0
+        return self.limits[number]
 
-    def _error(self, whole: Trace, weights: Weights, inputs: Any) -> float:
-        """The largest error of TensorFlow's outputs in float32."""
+    def _limit(self, whole: Runs, weights: Weights, inputs: Any) -> float:
+        """The largest limit of TensorFlow's outputs, judged by what they lose in float32."""
         self.corners.ensure(weights)
-        trace = self.corners.models[self.corners.sides[1], "float32"].record(inputs, self.loss).trace
-        pairs = [(trace.values[at].array, whole.values[whole.outputs[key]].array) for key, at in trace.outputs.items()]
-        return max((gap(a.astype(np.float64), b) for a, b in pairs if a is not None and b is not None), default=0.0)
+        trace, other = (
+            self.corners.models[self.corners.sides[1], "float32"].record(inputs, self.loss).trace,
+            whole.other.trace,
+        )
+        pairs = [(trace.values[at].array, other.values[other.outputs[key]].array) for key, at in trace.outputs.items()]
+        errors = [divergence(a.astype(np.float64), b) for a, b in pairs if a is not None and b is not None]
+        return max((judge_difference(of, (of.max_abs_diff,) * 2)[1] for of in errors), default=0.0)
 
     def needed(self, chosen: Sequence[Proposal], base: int, form: str) -> list[Proposal]:
         """The edits without which something is left of the difference, on some example: one that adds nothing is no
