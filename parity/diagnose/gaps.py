@@ -57,7 +57,6 @@ def _rich(segments: list[Segment]) -> bool:
 
 def distinct(segment: Segment) -> int:
     """How many different pairs of numbers the two sides made, to `DIGITS` of the largest."""
-    arrays = segment.found if segment.alike else segment.found[:1]
-    pairs = np.stack([np.asarray(array, np.float64).ravel() for array in arrays])
+    pairs = np.stack([np.asarray(array, np.float64).ravel() for array in segment.found])
     size = np.abs(pairs[np.isfinite(pairs)]).max(initial=0.0) or 1.0
     return len(np.unique(np.round(pairs / size, DIGITS), axis=1).T)

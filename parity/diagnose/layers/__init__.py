@@ -57,9 +57,6 @@ def _explained(segment: Segment, whole: bool) -> tuple[list[Cause], list[str]]:
     if apart(segment) <= segment.limit:
         return [], []
     segment, ruled_out = _returning(segment), []
-    if not segment.alike:  # which setting makes a shape shows; what is in an array of another does not
-        causes, _ = settings(segment) if segment.kind in KINDS else ([], [])
-        return causes, []
     for step in (*(LEAF if segment.kind in KINDS else CONTAINER), *(RELATIONS if whole else ())):
         causes, tried = step(segment)
         if causes:

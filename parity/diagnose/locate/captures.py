@@ -24,11 +24,11 @@ Others = Callable[[], Sequence[tuple[Weights, Any]]]
 def segments(
     corners: PairModels, ids: Inputs, located: Located, training: bool = False, others: Others | None = None
 ) -> list[Segment]:
-    """Capture a `Segment` for each piece that fails forward and whose arrays are alike in shape, or a layer's output.
+    """Capture a `Segment` for each piece that fails forward and whose arrays are alike in shape.
 
     `others` gives weights and inputs at which the same places are captured again, when somebody first asks for it.
     """
-    wanted = [piece for piece in located.pieces if piece.fails and (not piece.unlike or piece.what == "output")]
+    wanted = [piece for piece in located.pieces if piece.fails and not piece.unlike]
     loaded = corners.loaded
     first = _captured(corners, ids, wanted, located.bare, training)
 
@@ -73,18 +73,17 @@ def _captured(
 
     if wanted:
         side_by_side(follower, watch)
-    if (again or any(piece.unlike for piece in wanted)) and wanted and leader.dtype == "float64":
+    if again and wanted and leader.dtype == "float64":
         side_by_side(corners.models[corners.sides[0], "float32"], noise)
     kinds, parts = kinds_of(corners), {layer.path: layer for layer in leader.layers}
     loaded, values = corners.loaded, leader.read()
 
     def filled(key: Place, segment: Segment) -> Segment:
         segment = replace(segment, kind=kinds[segment.path], again=_anew(corners, loaded, segment.again))
-        if again or not segment.alike:  # of arrays of two shapes no piece has a limit
+        if again:
             error = noise.found[key].gap.max_abs_diff if key in noise.found else 0.0
             whole = not corners.weaker
-            apart_by = apart(*segment.found) if segment.alike else apart(segment.found[0], segment.found[0])
-            segment = replace(segment, limit=judge_difference(apart_by, (error, error), whole=whole)[1])
+            segment = replace(segment, limit=judge_difference(apart(*segment.found), (error, error), whole=whole)[1])
         layer = parts.get(segment.path)
         if layer is None:
             return segment

@@ -13,7 +13,7 @@ from parity.backends.hooks import Call
 from parity.compare.divergence import Divergence, divergence
 from parity.compare.square import NAMES
 from parity.compare.verdict import FAILING
-from parity.diagnose.locate.lockstep import NEAR, Event, Leader, Match, lone, matched, padded, unlike
+from parity.diagnose.locate.lockstep import NEAR, Event, Leader, Match, matched, padded, unlike
 from parity.diagnose.locate.segment import Segment
 from parity.dtypes import Array
 
@@ -254,12 +254,12 @@ class Capture(TeacherForced):
 
     def _see(self, path: str, what: str, event: Event | None, arrays: list[Array], of: str = "") -> None:
         super()._see(path, what, event, arrays, of)
-        for match, pair in (_beside(event, arrays) or lone(event.arrays, arrays) if event is not None else None) or ():
+        for match, pair in (_beside(event, arrays) if event is not None else None) or ():
             key = path, placed(what, match.ours, of)
             piece = self.wanted.get(key)
             if piece is not None and event is not None:
                 worst = self.found[key].gap if self.again else piece.gap
-                if key in self.captured and (piece.unlike or relative(apart(*pair)) < relative(worst)):
+                if key in self.captured and relative(apart(*pair)) < relative(worst):
                     continue
                 ours, theirs = (array.copy() for array in pair)
                 self.captured[key] = self._segment(piece, (ours, theirs), match, event.call)

@@ -236,13 +236,6 @@ def unlike(ours: Sequence[Array], theirs: Sequence[Array], sides: tuple[str, str
     return f"{sides[0]} {shapes[0]}, {sides[1]} {shapes[1]}"
 
 
-def lone(ours: Sequence[Array], theirs: Sequence[Array]) -> list[tuple[Match, tuple[Array, Array]]]:
-    """The one array of each call beside the other's, where their shapes are unlike; nothing of several."""
-    if not len(ours) == len(theirs) == 1 or ours[0].ndim != theirs[0].ndim:
-        return []
-    return [(Match(0, 0, ALIKE), (np.ma.getdata(ours[0]), theirs[0]))]
-
-
 def together(leader: Run, follower: Run, watch: Any) -> None:
     """Run `follower` under `watch`, whose `leader` is set to the leader's run meanwhile."""
     with Leader(leader) as run:

@@ -41,8 +41,3 @@ class Segment:
     weights: Mapping[str, Array] = field(default_factory=dict)
     again: Callable[..., Array] | None = None
     sides: tuple[str, str] = NAMES
-
-    @property
-    def alike(self) -> bool:
-        """Whether both sides made arrays of one shape."""
-        return self.found[0].shape == self.found[1].shape
