@@ -83,25 +83,25 @@ def by_variance(x):
 
 
 def activated_first(x):
-    for _ in range(3):
+    for _ in range(10):
         x = x + torch.relu(x.sin() - 0.2)
     return x
 
 
 def activated_last(x):
-    for _ in range(3):
+    for _ in range(10):
         x = tf.nn.relu(x + tf.sin(x) - 0.2)
     return x
 
 
 def joined_first(x):
-    for _ in range(3):
+    for _ in range(10):
         x = torch.tanh(x.sin() + x)
     return x
 
 
 def joined_last(x):
-    for _ in range(3):
+    for _ in range(10):
         x = tf.tanh(tf.sin(x)) + x
     return x
 
@@ -157,8 +157,13 @@ EDITED = {
         ["argument"],
         "with mode=nearest, align_corners=None it makes",
     ),
-    "an activation behind a residual sum, for one before it": (activated_first, activated_last, ["order"], "3 places"),
-    "an activation before a residual sum, for one behind it": (joined_first, joined_last, ["order"], "in 3 places"),
+    "an activation behind a residual sum, for one before it": (
+        activated_first,
+        activated_last,
+        ["order"],
+        "in 10 places",
+    ),
+    "an activation before a residual sum, for one behind it": (joined_first, joined_last, ["order"], "in 10 places"),
     "two neighbours exchanged": (halved_twice_moved, tanh_first, ["order"], "the other way round"),
 }
 

@@ -7,18 +7,18 @@ from tests.helpers.between import found, pair
 
 
 def coupled(x):
-    for _ in range(3):
+    for _ in range(10):
         scale, shift = torch.cat([x.sin(), x.cos()], 1).chunk(2, dim=1)
-        x = x * torch.exp(torch.tanh(scale)) + shift
+        x = x * torch.exp(0.1 * torch.tanh(scale)) + 0.1 * shift
     return x
 
 
 def coupled_there(exchanged):
     def run(x):
-        for _ in range(3):
+        for _ in range(10):
             parts = tf.split(tf.concat([tf.sin(x), tf.cos(x)], 3), 2, 3)
             scale, shift = parts[::-1] if exchanged else parts
-            x = x * tf.exp(tf.tanh(scale)) + shift
+            x = x * tf.exp(0.1 * tf.tanh(scale)) + 0.1 * shift
         return x
 
     return run
@@ -29,7 +29,7 @@ def test_halves_in_each_others_place_are_one_cause_wherever_the_line_runs():
 
     assert cause.name == "order"
     assert "results 0 and 1 of chunk(" in cause.told
-    assert cause.told.endswith("so in 3 places")
+    assert cause.told.endswith("so in 10 places")
     assert found(pair(coupled, coupled_there(False))) == ([], [])
 
 
@@ -51,17 +51,16 @@ def test_a_part_of_an_identity_is_a_factor_and_no_mask():
     assert cause.name == "scale"
 
 
-def skewed(x):
-    x = torch.einsum("bij,bkj->bik", x[:, 0], x[:, 1])
-    return torch.matrix_exp(x - x.transpose(1, 2))[:, None].expand(-1, 6, -1, -1)
+def cancelling(x):
+    return (x.exp() + x.sin()) - x.exp()
 
 
-def summed(x):
-    x = tf.einsum("bij,bkj->bik", x[..., 0], x[..., 1])
-    return tf.linalg.expm(x + tf.linalg.matrix_transpose(x))[..., None] * tf.ones(6, x.dtype)
+def cancelling_there(x):
+    return (tf.exp(x) + tf.cos(x)) - tf.square(tf.exp(x / 2))
 
 
 def test_weights_that_amplify_rounding_keep_no_cause_from_being_proved():
-    _, causes = found(pair(skewed, summed), (1.0, 1.0, 5.0))
+    """At a scale of 8 what is left of the exponentials is mostly rounding, in float64 too."""
+    _, [cause] = found(pair(cancelling, cancelling_there), (1.0, 8.0, 1.0))
 
-    assert [cause.name for cause in causes] == ["operation"]
+    assert "with cos in its place it makes what tensorflow does" in cause.told

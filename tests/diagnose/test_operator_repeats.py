@@ -59,12 +59,12 @@ def test_as_many_turns_have_no_cause():
 
 def squares(x):
     one, two = x.tanh(), x.sin()
-    return x.cos() / sum(1.5 - each.pow(2).mean(1, keepdim=True) for each in (one, two))
+    return x.cos() / ((1.5 - one.pow(2).mean(1, keepdim=True)) * (1.5 - two.pow(2).mean(1, keepdim=True)))
 
 
 def squares_of_one(x):
-    one, _ = tf.tanh(x), tf.sin(x)
-    return tf.cos(x) / sum(1.5 - tf.reduce_mean(each**2, 3, keepdims=True) for each in (one, one))
+    share = 1.5 - tf.reduce_mean(tf.tanh(x) ** 2, 3, keepdims=True)
+    return tf.cos(x) / (share * (1.5 - tf.reduce_mean(tf.tanh(x) ** 2, 3, keepdims=True)))
 
 
 def test_what_is_done_of_two_things_is_no_loop():

@@ -194,3 +194,8 @@ def test_arrays_of_one_shape_are_not_the_same():
 
     assert len({array[0].tobytes() for array in drawn}) == 3
     assert (drawn[0] == simplest(one)).all()
+
+
+def test_plain_batches_begin_with_two_rows():
+    """Of one row alone a loss over the batch, as a contrastive one, says nothing."""
+    assert len(simplest(strategies.arrays(7, edges=False))) == 2

@@ -76,13 +76,8 @@ def _loops(spot: Spot) -> Iterator[Loop]:
 
 
 def _chained(operations: Sequence[Operation], loop: Loop) -> bool:
-    """Whether the last turn goes on with what the one before made: what is done of two things is no loop.
-
-    Nor is one operation with other settings each time, as two windows of one array.
-    """
+    """Whether the last turn goes on with what the one before made: what is done of two things is no loop."""
     before = range(loop.last[0] - loop.period, loop.last[0])
-    if loop.period == 1 and operations[loop.end - 1].settings != operations[loop.end - 2].settings:
-        return False
     results = {place for number in before for place in operations[number].makes}
     return any(place in results for number in loop.last for _, place in operations[number].takes)
 
