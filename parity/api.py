@@ -255,7 +255,7 @@ def explain(corners: PairModels, outcomes: Sequence[Outcome]) -> None:
     if first is not None:
         finding, diagnosis = first.findings[0], diagnose(corners, first)
         try:
-            reasons = why(corners, diagnosis)
+            reasons = why(corners, diagnosis, first.worst)
         except ERRORS as error:  # no error on the way to a cause may take the finding from the report
             diagnosis = replace(diagnosis, errors=(*diagnosis.errors, reason(error)))
             reasons = diagnosis.unsearched

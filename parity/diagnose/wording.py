@@ -1,19 +1,22 @@
 """What a diagnosis found, as a person reads it."""
 
 from parity.checks.results import weaker
+from parity.compare.judge import Verdict
 from parity.diagnose import Diagnosis
 from parity.diagnose.layers.settings import KERAS
 from parity.pair.models import PairModels
 from parity.pair.twins import by_order
 
 
-def why(corners: PairModels, diagnosis: Diagnosis) -> tuple[str, ...]:
-    """Say what `explain.diagnose` found, line by line, as a person reads it."""
+def why(corners: PairModels, diagnosis: Diagnosis, verdict: Verdict | None = None) -> tuple[str, ...]:
+    """Say what `explain.diagnose` found of a check with this verdict, line by line, as a person reads it."""
     where = " and ".join(map(place, diagnosis.where))
     lines = [f"introduced by {where}"] if where else []
     lines += [weaker(diagnosis.weaker)] if diagnosis.weaker else []
     lines += [_unlike(corners, path, *corners.unlike[path]) for path in diagnosis.where if path in corners.unlike]
     lines += [f"cause: {text}" for text in diagnosis.texts]
+    # A limit of 0 is of bits that are compared: the figure beside it counts elements, and is no difference.
+    lines += [note] if verdict and verdict.limit and (note := diagnosis.aside(verdict.figure)) else []
     if diagnosis.operations:
         lines.append(diagnosis.first)
     if unequal := corners.constants.unequal:

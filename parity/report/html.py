@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from parity.checks.results import ERROR, Layer, reasons
+from parity.checks.results import ASIDE, ERROR, Layer, reasons
 from parity.compare import messages
 from parity.compare.square import NAMES
 from parity.compare.verdict import ORDER
@@ -174,9 +174,10 @@ def _finding(finding: Document, figures: Document) -> dict[str, Any]:
     for drawing in _texts(figures):
         message = message.removesuffix("\n" + drawing)
     # What the page has sections of its own for; in a terminal these are lines among the others.
-    drawn = ("introduced by ", "cause: ", "first operations ")
+    drawn = ("introduced by ", "cause: ", "first operations ", ASIDE)
     reasons = [line for line in finding["why"] if not diagnosis or not line.startswith(drawn)]
     whole = {"text": finding["message"], "told": finding["why"], "apart": figures["apart"] if own else None}
+    whole["aside"] = ASIDE if ASIDE in finding["why"] else ""
     whole["square"] = charts.square(figures) if own else None
     sides = tuple(figures["apart"]["sides"]) if own and figures["apart"] else NAMES
     whole["pictures"] = pictures.pictures(figures, sides) if own else []

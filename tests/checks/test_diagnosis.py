@@ -1,6 +1,6 @@
 """How causes are told: one that holds of many layers once, those of few or of another value each."""
 
-from parity.checks.results import Cause, Diagnosis
+from parity.checks.results import ASIDE, Cause, Diagnosis
 
 
 def epsilon(layer, ours="1e-05", before=1.0):
@@ -23,3 +23,10 @@ def test_causes_of_two_layers_and_of_another_value_are_told_each():
     causes = (epsilon("bn1"), epsilon("bn2", "0.1"), epsilon("bn3"))
 
     assert Diagnosis(causes=causes).texts == tuple(causes[at].text for at in (0, 2, 1))
+
+
+def test_figures_that_are_not_the_ones_above_are_said_to_be_others():
+    one = Diagnosis(causes=(epsilon("norm", before=2.3e-2),))
+
+    assert (one.aside(5.3e-3), one.aside(2.301e-2)) == (ASIDE, "")
+    assert Diagnosis().aside(5.3e-3) == ""

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from jsonschema import ValidationError
 
-from parity.checks.results import Finding
+from parity.checks.results import ASIDE, Finding
 from parity.compare.judge import judge
 from parity.frontends.cli.console import Output
 from parity.report import html as page
@@ -179,6 +179,17 @@ def test_a_page_shows_the_verdict_the_figures_and_the_command():
     assert f"run again {reports.COMMAND}" in text
     assert "torch 2.13.0+cpu" in text
     assert "source" in text
+
+
+def test_a_cause_that_was_measured_elsewhere_says_so_below_itself():
+    report = reports.failing()
+    outcome = report.checks[0]
+    outcome.findings[0] = replace(outcome.findings[0], why=(*outcome.findings[0].why, ASIDE))
+    text = Parsed(report.to_html()).text
+
+    assert "Fix: epsilon=1e-05 in norm Note: a cause is measured at its own place" in text
+    assert text.count("measured at its own place") == 1
+    assert "measured at its own place" not in Parsed(reports.failing().to_html()).text
 
 
 def test_the_drawing_in_a_message_is_not_shown_twice():

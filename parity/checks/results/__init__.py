@@ -4,6 +4,7 @@
 `parity.report` draws. Nothing here holds a model: results outlive the models, and cross processes.
 """
 
+from parity.checks.results.diagnosis import ASIDE as ASIDE
 from parity.checks.results.diagnosis import Cause as Cause
 from parity.checks.results.diagnosis import Diagnosis as Diagnosis
 from parity.checks.results.diagnosis import DifferingOperation as DifferingOperation

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 MANY = 3  # layers of one cause that are told in one
 NAMED = 4  # layers that a line names
+ASIDE = "note: a cause is measured at its own place, often on other inputs than the example: its figures are not those above"
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,11 @@ class Diagnosis:
     def texts(self) -> tuple[str, ...]:
         """The causes as a person reads them: one that holds of `MANY` layers or more is told once."""
         return tuple(cause.text for cause in _merged(self.causes))
+
+    def aside(self, figure: float) -> str:
+        """What is said of the causes' figures where they are not `figure`, that of the check; empty where they are."""
+        others = any(f"{cause.before:.1e}" != f"{figure:.1e}" for cause in self.causes)
+        return ASIDE if others else ""
 
     @property
     def first(self) -> str:

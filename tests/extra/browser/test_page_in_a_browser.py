@@ -3,6 +3,8 @@
 In an environment of its own, because it needs chromium and chromedriver on the PATH.
 """
 
+from itertools import pairwise
+
 import pytest
 from axe_core_python.selenium import Axe
 from selenium.webdriver.common.by import By
@@ -74,6 +76,34 @@ def test_a_narrow_page_does_not_scroll_sideways(html, shown):
 
     assert browser.execute_script(wide) == []
     assert browser.execute_script("return document.documentElement.scrollWidth") <= NARROW[0]
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_no_option_of_a_command_is_cut_where_a_line_ends(html, shown, size):
+    browser = shown(html, size)
+    texts = "return [...document.querySelectorAll('.rerun span')].filter(e => e.innerText.length < 30)"
+    cut = (
+        f"{texts}.filter(e => e.offsetHeight > 1.5 * parseFloat(getComputedStyle(e).lineHeight)).map(e => e.innerText)"
+    )
+    read = "return [...document.querySelectorAll('.rerun')].map(e => e.innerText).filter(text => /\\n/.test(text))"
+
+    assert browser.execute_script(cut) == []
+    assert browser.execute_script(read) == []  # what is copied is one line
+
+
+def test_pictures_leave_no_gap_below_a_low_one(shown):
+    browser = shown(PAGES["does not hold"]())
+    boxes = "return [...document.querySelectorAll('.pictures')].map(all => [...all.querySelectorAll('figure')].map(\
+        e => e.getBoundingClientRect()).map(box => [box.left, box.top, box.bottom]))"
+    gaps = [
+        below[1] - above[2]
+        for figures in browser.execute_script(boxes)
+        for above, below in pairwise(figures)
+        if above[0] == below[0]
+    ]
+
+    assert gaps
+    assert max(gaps) < 2
 
 
 def test_markup_in_a_text_stays_text(shown):
