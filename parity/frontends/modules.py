@@ -70,7 +70,8 @@ def _text(name: str, attribute: str) -> str | None:
         spec = PathFinder.find_spec(head, places) if part.isidentifier() else None
     if spec is None:
         near = difflib.get_close_matches(head.rpartition(".")[2], [of.name for of in pkgutil.iter_modules(places)], 1)
-        hint = f"; did you mean {head[: head.rfind('.') + 1]}{near[0]}?" if near else ""
+        parent, rest = head[: head.rfind(".") + 1], name[len(head) :]
+        hint = f"; did you mean {parent}{near[0]}{rest}:{attribute}?" if near else ""
         text = f"ModuleNotFoundError: No module named {head!r}"
         raise ParityError(f"{name}:{attribute}: cannot be imported ({text}){hint}")
     if not isinstance(spec.loader, SourceFileLoader) or not spec.origin:

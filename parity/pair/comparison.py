@@ -63,8 +63,8 @@ class Comparison(Mapping[str, Verdict]):
         return "\n".join((*(verdict.message for verdict in self.verdicts if verdict.message), self.summary()))
 
     def summary(self) -> str:
-        """The word in one line, with the largest difference."""
-        largest = f", max |diff| {self.max_abs_diff:.1e}" if self.max_abs_diff else ""
+        """The word in one line, with the largest difference, where there is a number for it."""
+        largest = f", max |diff| {self.max_abs_diff:.1e}" if 0 < self.max_abs_diff < np.inf else ""
         nothing = ", but nothing was compared" if self.word in HOLDING and not self.holds else ""
         return f"{self.word}{largest}{nothing}"
 

@@ -2,7 +2,17 @@
 
 import numpy as np
 
-from parity.checks.results import Cause, Diagnosis, DifferingOperation, Finding, KnownDivergence, Layer, Outcome, Report
+from parity.checks.results import (
+    ASIDE,
+    Cause,
+    Diagnosis,
+    DifferingOperation,
+    Finding,
+    KnownDivergence,
+    Layer,
+    Outcome,
+    Report,
+)
 from parity.compare.judge import Curve, judge, judge_exact
 from parity.compare.square import PrecisionSquare
 
@@ -75,7 +85,9 @@ def failing(text="", count=3, steps=3, length=0):
     much = text + "x" * length
     wrong = judge(f"logits{text}", square(1e-4))
     forward = outcome("forward", wrong, f"The claim.{text}")
-    forward.findings.append(finding(wrong, much, why=("introduced by norm", much), diagnosis=diagnosis(count, text)))
+    forward.findings.append(
+        finding(wrong, much, why=("introduced by norm", ASIDE, much), diagnosis=diagnosis(count, text))
+    )
     unequal = judge_exact(f"ids{text}", np.arange(6), np.array([0, 1, 2, 9, 4, 5]), (f"drawn{text}", "torch"))
     weights = outcome("weights", unequal)
     weights.findings.append(finding(unequal, much))
