@@ -279,5 +279,5 @@ def test_assert_parity_raises_all_that_was_found(monkeypatch):
         parity.assert_parity(pair, examples=1)
     lines = str(caught.value).splitlines()
     assert lines[0] == f"forward: {HEADLINE}; first in layer norm"
-    assert lines[1].startswith("  output (12): torch and tensorflow are different")
+    assert lines[1].startswith("  output (12): mismatched elements: 1 / 12; ")
     assert "reload: did not finish: ZeroDivisionError: in the model" in lines

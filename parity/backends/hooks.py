@@ -22,6 +22,8 @@ from parity.canonical.layer import Layer
 from parity.dtypes import Array, Module, Tensor
 from parity.errors import users_own
 
+Settings = Mapping[str, Mapping[str, Any]]  # a layer's path -> other settings of it
+
 
 class Watch(Protocol):
     """Told of each call, before and after it; may put other arrays in the place of its inputs and outputs."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from parity.backends.attributes import Attributes
-from parity.backends.hooks import Watch
+from parity.backends.hooks import Settings, Watch
 from parity.backends.modes import Modes
 from parity.canonical.flow import Flow
 from parity.canonical.form import Form
@@ -146,13 +146,13 @@ class Recordable(Protocol):
         """A run in evaluation mode, operation by operation; torch's can be edited (`operations.Editable`).
 
         Of the form `operations.DRAWING` a graph's is one in training mode; torch's has its dropouts in either.
-
         With its `loss` behind it, if asked for, against targets, or the inputs themselves. Of the form
-        `operations.GRADIENTS` the gradients of that loss are kept, too.
-
-        Of the form "unmasked" Keras hands no masks from layer to layer; of the form "unfused" torch's functions that do
-        several things at once are the operations that they are made of.
+        `operations.GRADIENTS` the gradients of that loss are kept, too; of "unmasked" Keras hands no masks from layer
+        to layer; of "unfused" torch's functions that do several things at once are what they are made of.
         """
+
+    def corrected(self, settings: Settings) -> AbstractContextManager[None]:
+        """Inside, layers have other settings, by path; of a model whose runs can be edited."""
 
 
 class Traceable(Protocol):

@@ -143,7 +143,9 @@ def attempt(
         verdict, example = search.shown(*search.smallest)
         outcome.worst = verdict
         stopped = (f"the example was not made smaller: {reason(search.error[0])}",) if search.error else ()
-        outcome.findings.append(Finding(outcome.name, verdict.message, repr(example), command, example, stopped))
+        outcome.findings.append(
+            Finding(outcome.name, verdict.message, repr(example), command, example, stopped, brief=verdict.brief)
+        )
     elif search.error is not None:
         outcome.error = Failure.of(*search.error, command)
     if outcome.error is None:

@@ -78,12 +78,12 @@ def judge(
         figure, limit = max(rows[0].errors), MAX_NOISE_RATIO["float32"] * quiet  # the first row is float32's
         basis = f"{MAX_NOISE_RATIO['float32']:g} * the other side's float32 error"
     word = max((row.word for row in rows), key=ORDER.index)
-    message = ""
+    message = brief = ""
     if word in FAILING:
         failing = next(row for row in rows if row.word == word)
-        message = _message(subject, square, failing, limit, basis, places)
+        message, brief = _message(subject, square, failing, limit, basis, places)
     nonfinite = max(edge.nonfinite, square.float32_difference.nonfinite)
-    verdict = Verdict(subject, word, edge.elements, figure, limit, basis, message, rows, square.reason)
+    verdict = Verdict(subject, word, edge.elements, figure, limit, basis, message, brief, rows, square.reason)
     if rows[0].dtype == "float64" and rows[0].word == "different":
         values = repr(edge.first), repr(edge.second)
         verdict = replace(verdict, place=_place(edge.index, places), values=values)
@@ -228,8 +228,12 @@ def _noise(square: PrecisionSquare, dtype: str, least: float, needed: float, rer
 
 def _message(
     subject: str, square: PrecisionSquare, failing: PrecisionResult, limit: float, basis: str, places: Array | None
-) -> str:
-    """A failing verdict in words: what happened first, then the worst place, the limit and where that came from."""
+) -> tuple[str, str]:
+    """A failing verdict in words: what happened first, then the worst place, the limit and where that came from.
+
+    And the same in short, of a float64 difference.
+    """
+    brief = ""
     head = f"{subject} {messages.dims(square.reference.shape)}"
     place = partial(_place, places=places)
     # Of a float64 difference the drawing shows the float32 row, which is what the user runs.
@@ -239,7 +243,7 @@ def _message(
     if failing.dtype == "float64" and np.isinf(failing.apart):
         lines = [messages.one_sided(head, square.sides, square.float64_difference, place)]
     elif failing.dtype == "float64":
-        lines = [_apart(head, square, limit, basis, place)]
+        *lines, brief = _apart(head, square, limit, basis, place)
     elif failing.word == "unstable":
         lines = [
             messages.unstable(head, square.sides[loud], dtype, failing.ratio, MAX_NOISE_RATIO[dtype]),
@@ -258,23 +262,20 @@ def _message(
             square.sides, dtype, apart.max_abs_diff, noise, square.float64_difference.max_abs_diff, square.has_float64
         )
     )
-    return "\n".join(lines)
+    return "\n".join(lines), brief
 
 
-def _apart(head: str, square: PrecisionSquare, limit: float, basis: str, place: messages.Place) -> str:
-    """The first lines of a float64 difference, with its statistics: a second pass, which only a failure pays for."""
+def _apart(head: str, square: PrecisionSquare, limit: float, basis: str, place: messages.Place) -> tuple[str, str]:
+    """The first lines of a float64 difference, with its statistics: a second pass, which only a failure pays for.
+
+    And the same in short.
+    """
     first, second = (square.reference if array is None else array for array in square.rows["float64"])
     stats = statistics(first, second, limit)
     at = stats.relative_index
-    return messages.different(
-        head,
-        square.sides,
-        square.float64_difference,
-        stats,
-        f"{limit:.1e} = {basis}",
-        (float(first[at]), float(second[at])),
-        place,
-    )
+    found = head, square.sides, square.float64_difference, stats, f"{limit:.1e} = {basis}"
+    values = float(first[at]), float(second[at])
+    return messages.different(*found, values, place), messages.brief(*found, place)
 
 
 def _place(index: tuple[int, ...], places: Array | None) -> tuple[int, ...]:

@@ -51,6 +51,15 @@ def different(
     )
 
 
+def brief(head: str, sides: Names, gap: Divergence, stats: Statistics, limit: str, place: Place) -> str:
+    """The same in two lines, for whoever knows the cause."""
+    return (
+        f"{head}: mismatched elements: {stats.above:,} / {stats.elements:,}; "
+        f"greatest difference at {place(gap.index)}: {sides[0]} {gap.first!r}, {sides[1]} {gap.second!r}\n"
+        f"  rounding error accounts for at most {limit}"
+    )
+
+
 def one_sided(head: str, sides: Names, gap: Divergence, place: Place) -> str:
     """A NaN or an infinity that stands on one side only."""
     return (

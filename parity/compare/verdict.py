@@ -52,7 +52,8 @@ class Verdict:
     `figure` is the largest float64 difference and `limit` what it was measured against, in the array's own unit;
     `basis` says where the limit comes from. Of exact comparisons `figure` counts unequal elements, and `limit` is 0.
 
-    `rows` has what each precision came to, `weaker` why there were only three corners, `nonfinite` how many places hold
+    `brief` is what of the message somebody reads who knows the cause, where that is less. `rows` has what each
+    precision came to, `weaker` why there were only three corners, `nonfinite` how many places hold
     the same NaN or infinity on both sides, `ties` how many choices rounding decided. `message` is empty unless it
     fails. `empty` is true where no place is finite and both sides are alike in that: nothing was compared. `sides` are
     what was compared with what, `values` those of both at the worst `place`, where there is one, `curve` the losses of
@@ -66,6 +67,7 @@ class Verdict:
     limit: float
     basis: str
     message: str = ""
+    brief: str = ""
     rows: tuple[PrecisionResult, ...] = ()
     weaker: str = ""
     nonfinite: int = 0

@@ -8,12 +8,14 @@ from typing import Any
 
 from parity import checks
 from parity.backends import BACKENDS
+from parity.backends.hooks import Settings
 from parity.backends.protocol import Recordable, Traceable
 from parity.canonical.weights import Weights
 from parity.checks.results import DifferingOperation, Outcome
 from parity.checks.stage import OfLoss, Stage, fed
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause, Diagnosis, operators
+from parity.diagnose.layers import jointly
 from parity.diagnose.locate import one_side
 from parity.diagnose.locate.hooks import CALL, inside
 from parity.diagnose.located import located, places_of
@@ -167,7 +169,8 @@ def by_operation(corners: PairModels, diagnosis: Diagnosis, at: Sample, loss: bo
         found_at = (tuple(operators.operations(corners, *example, loss)) for example in examples)
         first = next(filter(None, found_at), ())  # an example may hide in rounding what another shows
         if first and search:
-            causes = _together(diagnosis, operators.causes(corners, examples, loss))
+            causes = _together(diagnosis, operators.causes(corners, examples, loss, _known(corners, diagnosis, at)))
+            diagnosis = replace(diagnosis, open=()) if causes != diagnosis.causes else diagnosis
         if causes == diagnosis.causes and diagnosis.open:  # what one side's arrays are of the other's
             diagnosis = _related(corners, diagnosis, at)
             causes = diagnosis.causes
@@ -180,6 +183,20 @@ def by_operation(corners: PairModels, diagnosis: Diagnosis, at: Sample, loss: bo
     if loss:
         causes = tuple(replace(cause, where=criterion.WHERE) for cause in causes)
     return replace(diagnosis, where=_where(diagnosis, causes), operations=first, causes=causes)
+
+
+def _known(corners: PairModels, diagnosis: Diagnosis, example: Sample) -> Settings:
+    """The settings of layers that are causes, with which the first side runs while others are looked for."""
+    model = corners.widest(corners.sides[0])
+    if not diagnosis.open or operators.uneditable(corners):
+        return {}
+    corners.ensure(example.weights)
+    try:
+        settings = jointly.settled(corners, example.inputs, diagnosis.causes)
+        with model.corrected(settings):
+            return settings
+    except ERRORS:  # a layer that has no such setting: all causes are looked for at once
+        return {}
 
 
 def _related(corners: PairModels, diagnosis: Diagnosis, example: Sample) -> Diagnosis:

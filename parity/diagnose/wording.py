@@ -1,6 +1,6 @@
 """What a diagnosis found, as a person reads it."""
 
-from parity.checks.results import weaker
+from parity.checks.results import BETWEEN, weaker
 from parity.compare.judge import Verdict
 from parity.diagnose import Diagnosis
 from parity.diagnose.layers.settings import KERAS
@@ -10,8 +10,7 @@ from parity.pair.twins import by_order
 
 def why(corners: PairModels, diagnosis: Diagnosis, verdict: Verdict | None = None) -> tuple[str, ...]:
     """Say what `explain.diagnose` found of a check with this verdict, line by line, as a person reads it."""
-    where = " and ".join(map(place, diagnosis.where))
-    lines = [f"introduced by {where}"] if where else []
+    lines = [diagnosis.introduced] if diagnosis.where else []
     lines += [weaker(diagnosis.weaker)] if diagnosis.weaker else []
     lines += [_unlike(corners, path, *corners.unlike[path]) for path in diagnosis.where if path in corners.unlike]
     lines += [f"cause: {text}" for text in diagnosis.texts]
@@ -39,4 +38,4 @@ def _unlike(corners: PairModels, path: str, ours: str, theirs: str) -> str:
 
 def place(path: str) -> str:
     """A linked layer's path; the model itself has none."""
-    return path or "the code between layers"
+    return path or BETWEEN

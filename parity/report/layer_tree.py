@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from parity.checks.results import Diagnosis, Layer, OperationPair, weaker
+from parity.checks.results import BETWEEN, Diagnosis, Layer, OperationPair, weaker
 from parity.diagnose.locate import Located
 from parity.diagnose.locate.hooks import SegmentResult
 from parity.dtypes import finite, number
@@ -89,7 +89,7 @@ def last_line(located: Located) -> Text:
 
 def name(path: str) -> str:
     """A link's path; the model itself has none."""
-    return path or "the code between layers"
+    return path or BETWEEN
 
 
 def _legend(sides: tuple[str, str]) -> str:

@@ -8,21 +8,16 @@ from rich.table import Table
 from rich.text import Text
 
 from parity.checks.results import FOLLOWING, Outcome, Report, reasons
-from parity.compare.judge import MAX_FLOAT64_ULPS
 from parity.dtypes import PRECISIONS
 from parity.report import plain
 
-LIMIT = (
-    f"limit: what rounding error accounts for, {MAX_FLOAT64_ULPS:g} * eps64 * the largest magnitude, or "
-    f"{MAX_FLOAT64_ULPS:g} * 2^-29 * the float32 noise; 0: bitwise equal"
-)
 MATRIX = "apart: the sides' largest difference; ratio: the noisier side's error against float64 over the other's"
 KNOWN = "divergences of the frameworks themselves, all of which still occur; --json has the cause and link of each"
 WEAKER = "float64 on one side only, less sensitive"
 WEIGHTS = {
-    "drawn": "drawn; those of the builders are not used",
-    "converted": "those that the builders loaded, and drawn ones",
-    "given": "the models' own; none are drawn",
+    "drawn": "drawn weights, not the builders'",
+    "converted": "weights that the builders loaded, and drawn ones",
+    "given": "the models' own weights; none are drawn",
 }
 STYLES = {"identical": "green", "rounding": "green", "unstable": "yellow", "different": "red", "error": "bold red"}
 ALL = "--all runs them"
@@ -41,7 +36,6 @@ class Printed:
         """What the report is about, and the head of its rows."""
         for line in _heading(report):
             self._print(line)
-        self._print("")
         self._print(Text(_columns(COLUMNS), style="dim"))
 
     def ended(self, check: Outcome) -> None:
@@ -54,7 +48,6 @@ class Printed:
             headline, _, details = text.partition("\n")
             self._print(Text(f"{check.name}: {headline}", style="bold red"))
             self._print(Text(details))
-            self._print("")
 
     def rows(self, report: Report) -> None:
         """All but the conclusion, of a report that is there."""
@@ -70,7 +63,6 @@ class Printed:
         if durations:
             for check in sorted(report.checks, key=lambda check: -check.seconds):
                 self._print(Text(f"{check.seconds:8.2f} s  {check.name}", style="dim"))
-        self._print("")
         self._print(last_line(report))
 
     def _print(self, text: Text | Table | str) -> None:
@@ -90,13 +82,14 @@ def lines(report: Report) -> list[str]:
 
 
 def _notes(report: Report) -> Iterator[Text | Table | str]:
-    """What a reader has to know of the rows above: what was not run, what the limit is, what is weaker or known.
+    """What a reader has to know of the rows above: what was not run, what is weaker or known.
 
     The matrix of precisions is there where more than float64 and float32 were asked for.
     """
     for why, names in reasons(report.not_run):
         yield Text(f"not run, {why}: {', '.join(names)}" + (f" ({ALL})" if why == FOLLOWING else ""), style="yellow")
-    yield Text(LIMIT, style="dim")
+    if report.left_out:
+        yield Text(f"skipped: {', '.join(report.left_out)}, which this pair cannot be asked", style="dim")
     if report.weaker:
         yield Text(f"(3): {WEAKER}: {report.weaker}", style="yellow")
     if any(dtype not in PRECISIONS for check in report.checks for dtype in check.rows):
@@ -141,17 +134,14 @@ def _counted(report: Report) -> str:
 
 def _heading(report: Report) -> Iterator[Text]:
     """The lines above the table: what was checked, with which versions, from which seed."""
-    tokenizer = "none"
+    tokenizer, drawn = "", f"seed {report.seed}, {report.examples} examples per check"
     if report.tokenizer:
         tokenizer = f"{report.tokenizer['pieces']:,} pieces, sha256 {report.tokenizer['sha256'][:16]}"
     for label, value in (
-        ("pair", Text(report.pair, style="bold")),
+        ("pair", Text.assemble((report.pair, "bold"), f": {drawn}, {WEIGHTS[report.weights]}")),
         ("sides", Text(", ".join(f"{side} ({backend})" for side, backend in report.named.items()))),
         ("versions", Text("  ".join(f"{name} {version}" for name, version in report.environment.items()))),
         ("tokenizer", Text(tokenizer)),
-        ("drawn from", Text(f"seed {report.seed}, {report.examples} examples per check")),
-        ("weights", Text(WEIGHTS[report.weights])),
-        ("skipped", Text(", ".join(report.left_out))),
     ):
         if value.plain:
             yield Text.assemble((f"{label:<12}", "dim"), value)

@@ -48,14 +48,14 @@ CASES = {
         averaged,
         averaged_of_the_same,
         "avg_pool2d",
-        "0 before and 1 after, each axis in turn that",
+        "0 before and 1 after, on each axis that",
     ),
     "padding of a convolution": (convolved, convolved_of_the_same, "conv2d", "pads [1, 1] at both ends"),
     "padding of a pooling with zeros": (
         lambda x: window(x - 1.0),
         window_of_zeros,
         "max_pool2d",
-        "each axis in turn of zeros",
+        "on each axis of zeros",
     ),
 }
 

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from parity.backends.build import Build, built
-from parity.backends.hooks import Watch
+from parity.backends.hooks import Settings, Watch
 from parity.backends.nesting import places, tensors_only
 from parity.backends.protocol import Table
 from parity.backends.torch import attributes, formats, hooks, layers, modules
@@ -190,6 +190,9 @@ class Model:
         wanted = tensors if targets is None else self._tensors(targets)
         run = partial(self._loss, tensors, wanted) if loss else partial(self._forward, tensors, False)
         return Recorded(run, self._precisely, layers, named, form, trained=partial(self._named, filled=True))
+
+    def corrected(self, settings: Settings) -> contextlib.AbstractContextManager[None]:
+        return hooks.overriding_each(self.module, self._names, settings)
 
     def formats(self) -> tuple[str, ...]:
         return formats.of(self.module)

@@ -5,6 +5,7 @@
 """
 
 from parity.checks.results.diagnosis import ASIDE as ASIDE
+from parity.checks.results.diagnosis import BETWEEN as BETWEEN
 from parity.checks.results.diagnosis import Cause as Cause
 from parity.checks.results.diagnosis import Diagnosis as Diagnosis
 from parity.checks.results.diagnosis import DifferingOperation as DifferingOperation

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 MANY = 3  # layers of one cause that are told in one
 NAMED = 4  # layers that a line names
+BETWEEN = "the code between layers"  # the place of what stands in no layer
 # What is said of causes where it holds: "the difference drops from 2.3e-02" below a headline that says 5.3e-03.
 ASIDE = (
     "note: a cause is measured at its own place, often on other inputs than the example: "
@@ -51,11 +52,10 @@ class Cause:
     @property
     def text(self) -> str:
         """The cause, how it is proved and what to change, as a person reads it."""
-        where = self.where or "the code between layers"
+        where = self.where or BETWEEN
         return (
             f"{where}: {self.subject or self.name}: {self.told}\n"
-            f"  with this corrected, the difference drops from {self.before:.1e} to {self.after:.1e}\n"
-            f"  fix: {self.fix}"
+            f"  fix: {self.fix}; with this corrected, the difference drops from {self.before:.1e} to {self.after:.1e}"
         )
 
 
@@ -111,12 +111,34 @@ class Diagnosis:
 
     @property
     def place(self) -> str:
-        """Where a difference comes from, as the end of a line: "; first in layer norm"; empty where it is not known."""
+        """Where a difference comes from, as the end of a line: "; first in layer norm"; empty where it is not known.
+
+        Of many places the first `NAMED`.
+        """
         if not self.where:
             return ""
         layers = {layer.path for layer in self.layers} - {""}
-        named = [f"layer {path}" if path in layers else path or "the code between layers" for path in self.where]
+        named = [f"layer {path}" if path in layers else path or BETWEEN for path in self.where]
+        if len(named) > NAMED:
+            return f"; first in {', '.join(named[:NAMED])} and {len(named) - NAMED} more places"
         return f"; first in {' and '.join(named)}"
+
+    @property
+    def introduced(self) -> str:
+        """All places of a difference, as a line; empty where none is known."""
+        return f"introduced by {' and '.join(path or BETWEEN for path in self.where)}" if self.where else ""
+
+    @property
+    def settled(self) -> bool:
+        """Whether a cause is proved of every place, so that nobody has to look for one."""
+        return bool(self.causes) and not self.open and not self.errors
+
+    @property
+    def repeated(self) -> tuple[str, ...]:
+        """The lines of a finding that say nothing beside others: its headline has the place, a cause what differs."""
+        if self.settled:
+            return self.introduced, self.first
+        return (self.introduced,) if len(self.where) <= NAMED else ()
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -154,7 +176,7 @@ def _merged(causes: Iterable[Cause]) -> list[Cause]:
             continue
         names = [other.where for other in others]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        where = f"{first.where or 'the code between layers'} and {len(others)} more layers"
+        where = f"{first.where or BETWEEN} and {len(others)} more layers"
         fix = f"{first.fix}; and so for {', '.join(names[:NAMED])}{more}"
         before, after = (max(getattr(of, at) for of in (first, *others)) for at in ("before", "after"))
         merged.append(replace(first, where=where, fix=fix, before=before, after=after))

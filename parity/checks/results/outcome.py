@@ -52,7 +52,8 @@ class Finding:
     """One failure, as a person reads it: the message, the shrunk example, the command to see it again.
 
     `given` is that example itself, for whoever looks for the cause, `diagnosis` what was found of it, and
-    `why` that in words. `expired` names the known divergence that no longer occurs, where that is the failure.
+    `why` that in words; `brief` is the message for whoever knows the cause, where it is less. `expired` names the known
+    divergence that no longer occurs, where that is the failure.
     """
 
     check: str
@@ -63,10 +64,18 @@ class Finding:
     why: tuple[str, ...] = ()
     diagnosis: Diagnosis | None = None
     expired: str = ""
+    brief: str = ""
 
     def text(self) -> str:
-        """All of it: what differs, where it comes from and why, the example, the command."""
-        return "\n".join((self.message, *self.why, f"example: {short(self.example)}", f"rerun: {self.command}"))
+        """What differs, where it comes from and why, the example, the command.
+
+        Where every cause is proved, without what helps to find one: the arrays at length, operations, the example.
+        """
+        rerun, diagnosis = f"rerun: {self.command}", self.diagnosis or Diagnosis()
+        why = [line for line in self.why if line not in diagnosis.repeated]
+        if diagnosis.settled:
+            return "\n".join((self.brief or self.message, *why, rerun))
+        return "\n".join((self.message, *why, f"example: {short(self.example)}", rerun))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends.hooks import Call
+from parity.backends.hooks import Call, Settings
 from parity.canonical.weights import Weights
 from parity.compare.divergence import divergence
 from parity.compare.judge import judge_difference
@@ -29,7 +29,6 @@ from parity.pair.models import PairModels
 Others = Callable[[], Sequence[tuple[Weights, Any]]]
 MANY = 64  # choices of settings that are tried: of six, all
 Example = tuple[Weights | None, Any]  # the weights to load, unless they are there, and inputs
-Values = Mapping[str, Mapping[str, Any]]  # a link's path -> other settings of it
 Groups = Mapping[tuple[str, str], Sequence[Segment]]  # a setting's name and both values -> the links that have these
 
 
@@ -54,7 +53,7 @@ class _Settings(Stack):
 class _Corrected:
     """Each call of a link that has other settings gives what the layer makes with these."""
 
-    values: Values
+    values: Settings
 
     def before_call(self, path: str, inputs: list[Array]) -> None:
         """Leave the inputs as they are."""
@@ -87,6 +86,16 @@ def jointly(corners: PairModels, ids: Inputs, located: Located, others: Others) 
     finally:
         if loaded is not None:
             corners.ensure(loaded)
+
+
+def settled(corners: PairModels, ids: Inputs, causes: Sequence[Cause]) -> Settings:
+    """The settings that causes name, by the paths of their layers, as the second side has them."""
+    named, values = {(cause.name, cause.where) for cause in causes}, dict[str, dict[str, Any]]()
+    for segment in _differing(corners, ids) if named else ():
+        for name in differing(segment):
+            if (caused(segment, name, 0.0, 0.0).name, segment.path) in named:
+                values.setdefault(segment.path, {})[name] = segment.settings[1][name]
+    return values
 
 
 def _by_side(corners: PairModels, examples: Sequence[Example], groups: Groups, place: int) -> list[Cause]:

@@ -29,6 +29,7 @@ from dataclasses import replace
 from typing import Any
 
 from parity.backends import BACKENDS
+from parity.backends.hooks import Settings
 from parity.backends.operations import Operation
 from parity.backends.protocol import Traceable
 from parity.canonical.weights import Weights
@@ -81,13 +82,15 @@ def _outside_a_graph(examples: Examples) -> list[Cause]:
     return [Cause("from_logits", "", claim, fix, examples.eagerly(0), graph.alignment.gap)]
 
 
-def causes(corners: PairModels, batches: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:
+def causes(
+    corners: PairModels, batches: Sequence[tuple[Weights, Any]], loss: bool = False, settings: Settings | None = None
+) -> list[Cause]:
     """The edits of torch's run on the first of these examples that leave nothing of the difference on any.
 
     Where the first do not show it, the next ones; then those of a run whose operations that do several things at once
-    are taken apart.
+    are taken apart. With other `settings` of torch's layers, what these do not explain.
     """
-    examples = Examples(corners, batches, loss)
+    examples = Examples(corners, batches, loss, settings or {})
     masked = _masks(examples)
     if masked:
         return masked

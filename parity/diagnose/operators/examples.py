@@ -1,11 +1,13 @@
 """Both models' runs on a few examples, and whether edits leave nothing of the difference on all of them."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from parity.backends.hooks import Settings
 from parity.backends.protocol import Traceable
 from parity.canonical.weights import Weights
 from parity.compare.divergence import divergence
@@ -18,15 +20,26 @@ from parity.pair import criterion
 from parity.pair.models import PairModels
 
 
-def recorded(corners: PairModels, weights: Weights, inputs: Inputs, loss: bool = False, form: str = "") -> Runs:
+def recorded(
+    corners: PairModels,
+    weights: Weights,
+    inputs: Inputs,
+    loss: bool = False,
+    form: str = "",
+    settings: Settings | None = None,
+) -> Runs:
     """Run both sides on inputs, operation by operation; their losses behind them if asked for.
 
-    `form` is "unmasked", for a run without the masks that Keras hands on, or "unfused", for one whose operations that
-    do several things at once are taken apart; "" for the run as it is.
+    The first side's layers have other `settings`, if any are given; of a side that can be edited. `form` is "unmasked",
+    for a run without the masks that Keras hands on, or "unfused", for one whose operations that do several things at
+    once are taken apart; "" for the run as it is.
     """
     corners.ensure(weights)
     dtype = "float32" if corners.reason or (loss and corners.weaker_loss) else "float64"
-    first, second = (corners.models[side, dtype].record(inputs, loss, form) for side in corners.sides)
+    ours, theirs = (corners.models[side, dtype] for side in corners.sides)
+    with ours.corrected(settings) if settings else nullcontext():
+        first = ours.record(inputs, loss, form)
+    second = theirs.record(inputs, loss, form)
     filed = bool(corners.pair.lacking((Traceable,)))
     return Runs(first, second, dtype, rounded=corners.apart and filed, fine=filed and dtype == "float32")
 
@@ -35,12 +48,14 @@ def recorded(corners: PairModels, weights: Weights, inputs: Inputs, loss: bool =
 class Examples:
     """Pairs of weights and inputs, on which both sides run once in each form; runs are remembered.
 
-    `work` is what is left of the search's limit, in operations, and is shared by all searches on these.
+    `work` is what is left of the search's limit, in operations, and is shared by all searches on these. With the first
+    side's `settings` others, what is left of a difference whose causes are known in part is looked for alone.
     """
 
     corners: PairModels
     given: Sequence[tuple[Weights, Any]]
     loss: bool = False
+    settings: Settings = field(default_factory=dict)
     known: dict[tuple[int, str], Runs] = field(default_factory=dict)
     work: list[float] = field(default_factory=lambda: [search.SEARCH * search.WORK])  # that is left
     limits: dict[int, float] = field(default_factory=dict)  # by TensorFlow's float32 error, of examples where it counts
@@ -49,7 +64,7 @@ class Examples:
         """The runs on one example; the models hold its weights then, which torch's run takes as they are."""
         weights, inputs = self.given[number]
         if (number, form) not in self.known:
-            self.known[number, form] = recorded(self.corners, weights, inputs, self.loss, form)
+            self.known[number, form] = recorded(self.corners, weights, inputs, self.loss, form, self.settings)
         self.corners.ensure(weights)
         return self.known[number, form]
 

@@ -156,8 +156,10 @@ def _averaged(
 
 
 def _proposal(spot: Spot, padding: Sequence[int], pads: Pads, more: str, *edits: Edit) -> Proposal:
-    ends = ", ".join(f"{before} before and {behind} after" for before, behind in pads)
-    axes = "each axis in turn" if len(pads) > 1 else "its axis"
+    ends = ", ".join(
+        f"{before} before and {behind} after" for before, behind in (pads if len({*pads}) > 1 else pads[:1])
+    )
+    axes = "its axis" if len(pads) == 1 else "each axis in turn" if len({*pads}) > 1 else "on each axis"
     return Proposal(
         always(*edits),
         "padding",

@@ -6,9 +6,11 @@ import pytest
 from torch import nn
 
 from parity import Pair, backends, strategies
-from parity.diagnose import located, specimens
+from parity.diagnose import explain, located, specimens
 from parity.diagnose.layers import jointly
 from parity.diagnose.locate import locate
+from parity.diagnose.operators import search
+from parity.inputs.arrays import Sample
 from parity.pair.models import PairModels
 
 backends.load()  # the order of the imports
@@ -85,3 +87,37 @@ def test_models_are_as_they_were_behind_it():
     after = [corners.widest(side).outputs(inputs, eager=True)[""] for side in corners.sides]
 
     assert all((one == other).all() for one, other in zip(before, after, strict=True))
+
+
+class Strided(nn.Module):
+    """A convolution that pads alike at both ends, and a norm."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.head = nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.Linear(4, 5)
+
+    def forward(self, x):
+        return self.head(self.norm(self.first(x)).relu().mean((2, 3)))
+
+
+def strided():
+    """Keras's "same" pads behind alone here, and its epsilon is another."""
+    layers, x = keras.layers, keras.Input((8, 8, 3))
+    y = layers.BatchNormalization(name="norm")(layers.Conv2D(4, 3, strides=2, padding="same", name="first")(x))
+    return keras.Model(x, layers.Dense(5, name="head")(layers.GlobalAveragePooling2D()(layers.ReLU()(y))))
+
+
+def test_what_settings_do_not_explain_is_looked_for_with_these_corrected(monkeypatch):
+    monkeypatch.setattr(search, "FAULTS", 1)  # the epsilon would be another edit, and in many norms as many
+    corners = PairModels(
+        Pair("strided", Strided, strided, inputs=strategies.arrays(3, 8, 8), call={"tensorflow": call})
+    )
+    weights, inputs = specimens.specimen(corners, 0)
+    corners.load(weights)
+    diagnosis = located.located(corners, inputs, whole=False)[1]
+    found = explain.by_operation(corners, diagnosis, Sample(weights, inputs))
+
+    assert diagnosis.open == ("first",)
+    assert [(cause.name, cause.where) for cause in found.causes] == [("epsilon", "norm"), ("padding", "first")]
+    assert found.settled
+    assert corners.models["torch", "float64"].module.norm.eps == 1e-5

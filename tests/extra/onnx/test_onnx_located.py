@@ -220,7 +220,7 @@ def test_the_command_line_puts_a_file_in_a_sides_place(project):
     assert right.return_value == 0, right.stdout
     assert wrong.return_value == 1
     assert "rerun: parity check mine:pair --onnx wrong.onnx --seed 0 --examples 1 --check forward" in wrong.stdout
-    assert "introduced by norm" in wrong.stdout
+    assert "first in norm" in wrong.stdout
 
 
 @pytest.mark.usefixtures("project")

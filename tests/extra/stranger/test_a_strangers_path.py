@@ -89,7 +89,7 @@ def test_the_first_command_installs_and_checks_the_pair_of_language_models(stran
 def test_the_demo_finds_the_planted_bug(stranger):
     text = stranger("parity demo")
 
-    assert "introduced by norm" in text
+    assert "first in layer norm" in text
     assert "fix: epsilon=1e-05 in LayerNormalization norm" in text
 
 
