@@ -187,9 +187,9 @@ def by_operation(corners: PairModels, diagnosis: Diagnosis, at: Sample, loss: bo
 
 def _known(corners: PairModels, diagnosis: Diagnosis, example: Sample) -> Settings:
     """The settings of layers that are causes, with which the first side runs while others are looked for."""
-    model = corners.widest(corners.sides[0])
-    if not diagnosis.open or operators.uneditable(corners):
+    if not (diagnosis.open and diagnosis.causes) or operators.uneditable(corners):
         return {}
+    model = corners.widest(corners.sides[0])
     corners.ensure(example.weights)
     try:
         settings = jointly.settled(corners, example.inputs, diagnosis.causes)

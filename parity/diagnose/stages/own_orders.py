@@ -105,15 +105,41 @@ def _is(array: Array, count: int) -> bool:
 
 
 def _halves(port: Values) -> Iterator[Change]:
-    """Pairs as halves, and the other way round, in each head of what may be query and key, of all layers at once."""
+    """Pairs as halves, and the other way round, in each head of what may be query, key or both, of all layers at once.
+
+    Two that stand together come first; a bias is turned with its kernel.
+    """
     kernels = [name for name, array in port.items() if array.ndim in (2, 3)]
-    pairs: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for one, other in pairwise(kernels):
-        pairs.setdefault((re.sub(r"\d+", "*", one), re.sub(r"\d+", "*", other)), []).append((one, other))
-    for group in pairs.values():
-        for sub in [group, *([one] for one in group if len(group) > 1)]:
-            for axis in (-1, 0):
-                yield from _of_heads(port, [name for both in sub for name in both], axis)
+    alike: dict[str, list[str]] = {}
+    pairs: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for name in kernels:
+        alike.setdefault(_unnumbered(name), []).append(name)
+    for both in pairwise(kernels):
+        pairs.setdefault(tuple(map(_unnumbered, both)), []).append(both)
+    groups = [group for of in pairs.values() for group in ([*of], *([one] for one in of if len(of) > 1))]
+    groups += [[(name,) for name in names] for names in alike.values()]
+    groups += [[(name,)] for names in alike.values() if len(names) > 1 for name in names]
+    axes = _outputs(port)
+    for group in groups:
+        for axis in axes:
+            yield from _of_heads(port, [name for names in group for name in names], axis)
+
+
+def _unnumbered(name: str) -> str:
+    """A parameter's name but for its numbers: that of its kind in every block."""
+    return re.sub(r"\d+", "*", name)
+
+
+def _outputs(port: Values) -> tuple[int, ...]:
+    """The axes along which the outputs of kernels may stand: one, where those that are not square have a bias."""
+    axes = set()
+    for names in _layers(port).values():
+        shapes = [port[name].shape for name in names]
+        kernels = [shape for shape in shapes if len(shape) == 2 and shape[0] != shape[1]]
+        axes |= {
+            0 if of[0] == shape[0] else -1 for shape in kernels for of in shapes if len(of) == 1 and of[0] in shape
+        }
+    return tuple(axes) if len(axes) == 1 else (-1, 0)
 
 
 def _of_heads(port: Values, names: Sequence[str], axis: int) -> Iterator[Change]:
@@ -127,11 +153,19 @@ def _of_heads(port: Values, names: Sequence[str], axis: int) -> Iterator[Change]
         return
     whole = gcd(*(port[name].shape[axis] for name in names))
     split = all(port[name].ndim == 3 for name in names)
+    biases = [of for name in names for of in _beside(port, name) if port[of].shape[-1] == port[name].shape[axis]]
     for width in (of for of in WIDTHS if whole % of == 0 and (not split or of == whole)):
         places = np.arange(width).reshape(2, -1).T.reshape(-1)
         for layout, order in (("pairs", places), ("halves", np.argsort(places))):
             changed = {name: _along(port[name], order, axis) for name in names}
+            changed |= {name: _along(port[name], order, -1) for name in biases}
             yield "rotary halves", f"with the two parts of each head of {width} not laid out as {layout}", changed
+
+
+def _beside(port: Values, name: str) -> list[str]:
+    """The vectors of a kernel's own layer, or a bias of heads beside a kernel of heads."""
+    layer, rank = name.rpartition(".")[0], port[name].ndim
+    return [of for of in port if of.rpartition(".")[0] == layer and 0 < port[of].ndim < rank and of != name]
 
 
 def _along(array: Array, order: Array, axis: int) -> Array:

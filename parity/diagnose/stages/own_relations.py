@@ -14,12 +14,14 @@ import numpy as np
 from parity.diagnose import Cause
 from parity.diagnose.layers.arrangements import RUNS_ON, arranged, turns
 from parity.diagnose.layers.left_out import left_out
+from parity.diagnose.layers.orders import ordered
 from parity.diagnose.layers.weights import FIXES
 from parity.diagnose.relations import CONSTANT, JOINED, LAYOUTS, ORDERED, Origins, related, unused
 from parity.diagnose.stages.own_orders import Change, Values, orders
+from parity.dtypes import Array
 from parity.pair.orders import permuted
 
-MOST = 96  # changes that are tried
+MOST = 192  # changes that are tried
 
 
 def changes(port: Values, source: Values) -> Iterator[Change]:
@@ -34,6 +36,7 @@ def changes(port: Values, source: Values) -> Iterator[Change]:
     for group in groups.values():
         for part in ([group] if len(group) > 1 else []) + [[of] for of in group]:
             yield from _of_values(part, port, source)
+    yield from _ordered(origins, port, source)
     left = {name: source[name] for name in unused(source, origins)}
     for of in origins:
         lacking, array = not of.sources or CONSTANT in of.how, port[of.name]
@@ -87,12 +90,39 @@ def _of_values(group: list[Origins], port: Values, source: Values) -> Iterator[C
     if all(ORDERED in of.how and JOINED not in of.how for of in group):
         whole = [[views for _, views in arranged(source[of.sources[0]], of.shape)] for of in group]
         for views in zip(*whole, strict=False):
-            yield "weights changed", ORDERED, {of.name: array for of, array in zip(group, views, strict=True)}
+            name, words = _order(views[0], port[group[0].name]) or ("weights changed", ORDERED)
+            yield name, words, {of.name: array for of, array in zip(group, views, strict=True)}
     shape = group[0].shape
     for first, second in combinations(range(len(shape)), 2):
         if shape[first] == shape[second] > 1:
             turned = {of.name: np.ascontiguousarray(port[of.name].swapaxes(first, second)) for of in group}
             yield "transposed", "transposed", turned
+
+
+def _order(view: Array, array: Array) -> tuple[str, str] | None:
+    """What the order is called in which an array has the numbers of another, and how it is told; None if by no name."""
+    relations = (of for of in ordered("dense", "", view, array) if np.array_equal(of.made, array))
+    return next(((of.cause, of.told) for of in relations), None)
+
+
+def _ordered(every: Sequence[Origins], port: Values, source: Values) -> Iterator[Change]:
+    """Everything that has an order of one name, as it is without: all of it at once, then each layer in every block.
+
+    A kernel and its bias, or query and key, are turned together or not at all.
+    """
+    alike: dict[tuple[str, str], dict[str, tuple[str, Array]]] = {}
+    for of in every:
+        if ORDERED not in of.how or JOINED in of.how:
+            continue
+        views = (view for _, view in arranged(source[of.sources[0]], of.shape))
+        named = next(((found, view) for view in views if (found := _order(view, port[of.name]))), None)
+        if named is not None:
+            (name, words), view = named
+            for layer in ("", re.sub(r"\d+", "*", of.name.rpartition(".")[0])):
+                alike.setdefault((name, layer), {})[of.name] = words, view
+    for (name, _), of in sorted(alike.items(), key=lambda item: item[0][1] != ""):
+        if len(of) > 1:
+            yield name, next(iter(of.values()))[0], {at: view for at, (_, view) in of.items()}
 
 
 def cause(change: Change, side: str, left: tuple[float, float]) -> Cause:

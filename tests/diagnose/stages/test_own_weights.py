@@ -100,3 +100,37 @@ def test_no_change_is_of_another_shape():
     port = {"dense_1.kernel": drawn(4, 4), "dense_2.kernel": drawn(6, 4)}
 
     assert all(values[name].shape == port[name].shape for _, _, values in changes(port, port) for name in values)
+
+
+BLOCKS = ("0", "1")
+PAIRS = [0, 2, 4, 1, 3, 5]  # of pairs as halves
+
+
+def turned(values, parts):
+    """The numbers of two heads of 6, kernel and bias alike, with the halves of each interleaved, of these layers."""
+    heads = {name: array.reshape(*array.shape[:-1], 2, 6)[..., PAIRS] for name, array in values.items()}
+    return {name: heads[name].reshape(of.shape) if name.split(".")[1] in parts else of for name, of in values.items()}
+
+
+def attentions():
+    """The parameters of two blocks; what stands beside query and key is as wide."""
+    layers = [f"{block}.{part}" for block in BLOCKS for part in ("query", "key", "value")]
+    biases = {f"{layer}.bias": drawn(12) for layer in layers}
+    return {f"{layer}.kernel": drawn(10, 12) for layer in layers} | biases
+
+
+@pytest.mark.parametrize("parts", [("query",), ("key",), ("query", "key")], ids="+".join)
+def test_halves_that_nothing_turned_are_turned_of_query_or_key_alone_with_their_biases(parts):
+    wanted = attentions()
+    port = turned(wanted, parts)
+    told = "with the two parts of each head of 6 not laid out as pairs"
+
+    assert ("rotary halves", told) in proposed(port, port, wanted)
+
+
+@pytest.mark.parametrize("parts", [("query",), ("query", "key")], ids="+".join)
+def test_halves_that_a_converter_turned_are_called_so(parts):
+    wanted = attentions()
+    found = proposed(turned(wanted, parts), wanted, wanted)
+
+    assert found[0] == ("rotary halves", "with each of 2 heads having what was interleaved in halves along axis 1")
