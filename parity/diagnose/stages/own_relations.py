@@ -120,9 +120,9 @@ def _ordered(every: Sequence[Origins], port: Values, source: Values) -> Iterator
             (name, words), view = named
             for layer in ("", re.sub(r"\d+", "*", of.name.rpartition(".")[0])):
                 alike.setdefault((name, layer), {})[of.name] = words, view
-    for (name, _), of in sorted(alike.items(), key=lambda item: item[0][1] != ""):
-        if len(of) > 1:
-            yield name, next(iter(of.values()))[0], {at: view for at, (_, view) in of.items()}
+    for (name, _), members in sorted(alike.items(), key=lambda item: item[0][1] != ""):
+        if len(members) > 1:
+            yield name, next(iter(members.values()))[0], {at: view for at, (_, view) in members.items()}
 
 
 def cause(change: Change, side: str, left: tuple[float, float]) -> Cause:
