@@ -9,7 +9,7 @@ state's (batch, units). A layer is known by its path; the model itself has the p
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -138,6 +138,16 @@ class Leaves:
             return self._tree
         both = zip(self.tensors, self.from_canonical(arrays), strict=True)
         return self.tree([self._framework.instead(tensor, other) for tensor, other in both])
+
+
+@contextlib.contextmanager
+def corrected(framework: Framework, layers: Iterable[tuple[str, Module]], settings: Settings) -> Iterator[None]:
+    """Inside, these layers, by path, have other settings. Raises ParityError for one that a layer cannot have."""
+    with contextlib.ExitStack() as stack:
+        for path, layer in layers:
+            if path in settings:
+                stack.enter_context(framework.overriding(layer, (), settings[path], {}))
+        yield
 
 
 def _masked(array: Array, lengths: Sequence[int]) -> Array:

@@ -152,7 +152,7 @@ class Recordable(Protocol):
         """
 
     def corrected(self, settings: Settings) -> AbstractContextManager[None]:
-        """Inside, layers have other settings, by path; of a model whose runs can be edited."""
+        """Inside, layers have other settings, by path. Raises ParityError for one that a layer cannot have."""
 
 
 class Traceable(Protocol):

@@ -3,6 +3,7 @@
 Line for line beside `parity/backends/torch/model.py`.
 """
 
+import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,7 +16,7 @@ import optree
 from keras.src.random.seed_generator import global_seed_generator
 
 from parity.backends.build import Build, built
-from parity.backends.hooks import Watch
+from parity.backends.hooks import Settings, Watch, corrected
 from parity.backends.keras import attributes, formats, hooks, layers, modules
 from parity.backends.keras.engine import engine
 from parity.backends.keras.losses import of_outputs, per_token
@@ -187,6 +188,9 @@ class Model:
         run = partial(self._forward, training=form == DRAWING)
         run = partial(_against, self._loss, self._tensors(targets)) if loss else run
         return engine.Recorded(run, tensors, self._precisely, partial(modules.scoped, layers), form)
+
+    def corrected(self, settings: Settings) -> contextlib.AbstractContextManager[None]:
+        return corrected(hooks, [(self._names[path], child) for path, child in hooks.walk(self.module)], settings)
 
     def formats(self) -> tuple[str, ...]:
         return formats.of(self.module)

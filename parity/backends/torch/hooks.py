@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from parity.backends.hooks import Settings, Watch, Watched, set_instance_attribute
+from parity.backends.hooks import Watch, Watched, set_instance_attribute
 from parity.backends.torch import modules
 from parity.backends.torch.kinds import CHANNELS, SETTINGS, STATES
 from parity.backends.torch.precision import kept
@@ -206,14 +206,6 @@ def overriding(
             for variable, array in zip(part.variables, part.transform.unpack(weights[part.parameter]), strict=True):
                 stack.callback(variable.copy_, variable.clone())
                 variable.copy_(torch.tensor(np.ascontiguousarray(array)))
-        yield
-
-
-@contextlib.contextmanager
-def overriding_each(module: nn.Module, names: Mapping[str, str], settings: Settings) -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
-        for path, child in walk(module):
-            stack.enter_context(overriding(child, (), settings.get(names[path], {}), {}))
         yield
 
 

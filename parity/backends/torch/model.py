@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from parity.backends.build import Build, built
-from parity.backends.hooks import Settings, Watch
+from parity.backends.hooks import Settings, Watch, corrected
 from parity.backends.nesting import places, tensors_only
 from parity.backends.protocol import Table
 from parity.backends.torch import attributes, formats, hooks, layers, modules
@@ -192,7 +192,7 @@ class Model:
         return Recorded(run, self._precisely, layers, named, form, trained=partial(self._named, filled=True))
 
     def corrected(self, settings: Settings) -> contextlib.AbstractContextManager[None]:
-        return hooks.overriding_each(self.module, self._names, settings)
+        return corrected(hooks, [(self._names[path], child) for path, child in hooks.walk(self.module)], settings)
 
     def formats(self) -> tuple[str, ...]:
         return formats.of(self.module)

@@ -90,8 +90,8 @@ def _of_values(group: list[Origins], port: Values, source: Values) -> Iterator[C
     if all(ORDERED in of.how and JOINED not in of.how for of in group):
         whole = [[views for _, views in arranged(source[of.sources[0]], of.shape)] for of in group]
         for views in zip(*whole, strict=False):
-            what, told = _order(views[0], port[group[0].name]) or ("weights changed", ORDERED)
-            yield what, told, {of.name: array for of, array in zip(group, views, strict=True)}
+            what, description = _order(views[0], port[group[0].name]) or ("weights changed", ORDERED)
+            yield what, description, {of.name: array for of, array in zip(group, views, strict=True)}
     shape = group[0].shape
     for first, second in combinations(range(len(shape)), 2):
         if shape[first] == shape[second] > 1:
