@@ -140,12 +140,9 @@ def attempt(
     finally:
         corners.decided = None
     if search.smallest is not None:
-        verdict, example = search.shown(*search.smallest)
-        outcome.worst = verdict
+        outcome.worst, example = search.shown(*search.smallest)
         stopped = (f"the example was not made smaller: {reason(search.error[0])}",) if search.error else ()
-        outcome.findings.append(
-            Finding(outcome.name, verdict.message, repr(example), command, example, stopped, brief=verdict.brief)
-        )
+        outcome.findings.append(_finding(outcome.name, outcome.worst, example, command, stopped))
     elif search.error is not None:
         outcome.error = Failure.of(*search.error, command)
     if outcome.error is None:
@@ -155,6 +152,10 @@ def attempt(
         outcome.findings.append(Finding(outcome.name, message, "none", command))
     outcome.seconds = time.perf_counter() - begun
     return outcome
+
+
+def _finding(check: str, verdict: Verdict, example: Any, command: str, why: tuple[str, ...]) -> Finding:
+    return Finding(check, verdict.message, repr(example), command, example, why, brief=verdict.brief)
 
 
 def _draw(module: ModuleType, corners: PairModels, seed: int, examples: int, search: "_Search") -> None:

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 from parity.checks.results import ASIDE, Cause, Diagnosis, DifferingOperation, Finding
+from parity.compare.judge import judge
+from tests.helpers.reports import square
 
 
 def epsilon(layer, ours="1e-05", before=1.0):
@@ -68,3 +70,11 @@ def test_a_finding_of_which_a_place_is_open_has_all_places_and_the_operations():
 def test_of_many_places_a_headline_names_the_first():
     assert Diagnosis(LAYERS).place == "; first in bn1, bn2, bn3, bn4 and 2 more places"
     assert Diagnosis(LAYERS[:2]).place == "; first in bn1 and bn2"
+
+
+def test_what_differs_is_said_in_two_lines_to_whoever_knows_the_cause():
+    verdict = judge("logits", square(1e-3))
+    place, limit = verdict.brief.splitlines()
+
+    assert place.startswith("logits (12): mismatched elements: 1 / 12; greatest difference at (3,): torch ")
+    assert limit.startswith("  rounding error accounts for at most ")
