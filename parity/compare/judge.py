@@ -273,9 +273,9 @@ def _apart(head: str, square: PrecisionSquare, limit: float, basis: str, place: 
     first, second = (square.reference if array is None else array for array in square.rows["float64"])
     stats = statistics(first, second, limit)
     at = stats.relative_index
-    found = head, square.sides, square.float64_difference, stats, f"{limit:.1e} = {basis}"
+    known = head, square.sides, square.float64_difference, stats, f"{limit:.1e} = {basis}"
     values = float(first[at]), float(second[at])
-    return messages.different(*found, values, place), messages.brief(*found, place)
+    return messages.different(*known, values, place), messages.brief(*known, place)
 
 
 def _place(index: tuple[int, ...], places: Array | None) -> tuple[int, ...]:

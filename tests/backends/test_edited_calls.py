@@ -86,3 +86,14 @@ def test_no_number_is_kept():
     assert bare(X).device.type == "meta"
     assert bare(torch.device("cpu")).type == "meta"
     assert bare(X.to_sparse()).layout == torch.sparse_coo
+
+
+@pytest.mark.parametrize("inplace", [False, True], ids=["beside", "inplace"])
+def test_what_writes_into_its_argument_leaves_an_edited_value_as_the_edit_makes_it(inplace):
+    """torch has no other name for an activation that is called with inplace=True."""
+    model = nn.Sequential(nn.Conv1d(3, 4, 3), nn.ReLU6(inplace=inplace), nn.Conv1d(4, 2, 3)).double()
+    x = torch.randn(1, 3, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    run = Recorded(lambda: model(x), nullcontext, {}, {"input0": x, **dict(model.named_parameters())})
+    trace = run.edited([Edit(0, after=lambda array: 8 * array)]).trace
+
+    assert np.array_equal(trace.values[run.trace.operations[0].makes[0]].array, 8 * model[0](x).detach().numpy())

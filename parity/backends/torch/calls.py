@@ -41,6 +41,12 @@ class Call:
         except Exception:  # noqa: BLE001 an operation that reads numbers, or that has no such form
             return False
 
+    @property
+    def writes(self) -> bool:
+        """Whether it changes its first argument, by its name or by `inplace=True`."""
+        named = zip(self.arguments, self.leaves, strict=True)
+        return signatures.writes(self.function) or ("inplace", True) in named
+
     def run(self, tensor: Callable[[int], Any], edits: Sequence[Edit]) -> list[Any]:
         """The tensors that it makes of these, by their places, with its own edits. ValueError where they misfit."""
         leaves = [tensor(self.refs[at]) if at in self.refs else leaf for at, leaf in enumerate(self.leaves)]
@@ -62,7 +68,7 @@ class Call:
                     named[edit.at] = new
                 else:
                     leaves[edit.at] = new
-        if signatures.writes(self.function):
+        if self.writes:
             first = next(iter(self.refs))
             leaves[first] = leaves[first].clone() if leaves[first].is_leaf else leaves[first]
         args, kwargs = pytree.tree_unflatten(leaves, self.nesting)

@@ -115,7 +115,7 @@ def _ordered(every: Sequence[Origins], port: Values, source: Values) -> Iterator
         if ORDERED not in of.how or JOINED in of.how:
             continue
         views = (view for _, view in arranged(source[of.sources[0]], of.shape))
-        named = next(((found, view) for view in views if (found := _order(view, port[of.name]))), None)
+        named = next(((order, view) for view in views if (order := _order(view, port[of.name]))), None)
         if named is not None:
             (name, words), view = named
             for layer in ("", re.sub(r"\d+", "*", of.name.rpartition(".")[0])):
