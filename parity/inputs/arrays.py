@@ -12,6 +12,7 @@ from parity.dtypes import Array, Inputs
 from parity.errors import ParityError
 
 SHORT = 32  # elements that a person reads
+ADAPT = "draw other inputs by inputs=, or adapt these by call={...}"  # where a model cannot be called on the pair's
 
 
 @dataclass(frozen=True, eq=False, repr=False)

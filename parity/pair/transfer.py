@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from parity.backends.protocol import BackendModel
 from parity.canonical.layer import Layout
@@ -81,9 +82,8 @@ def agree(layouts: Mapping[str, Layout], idle: Mapping[str, Mapping[str, str]]) 
     if unlike:
         path = unlike[0]
         text = ", ".join(f"{s} has {_described(of[path])}" for s, of in zip(layouts, (ours, theirs), strict=True))
-        more = {1: "", 2: ", and 1 more layer differs"}.get(len(unlike), f", and {len(unlike) - 1} more layers differ")
         same = _kind(ours[path]) == _kind(theirs[path])
-        raise ParityError(f"{path}: {text}{more}; {SIZES if same else KINDS}")
+        raise ParityError(f"{path}: {text}{_more(len(unlike))}; {SIZES if same else KINDS}")
     alone = {
         side: [p for p in of if p not in (theirs, ours)[n]]
         for n, (side, of) in enumerate(zip(layouts, (ours, theirs), strict=True))
@@ -97,8 +97,28 @@ def agree(layouts: Mapping[str, Layout], idle: Mapping[str, Mapping[str, str]]) 
             {tuple(sorted(of[path].values())) for path in alone[side]}
             for side, of in zip(layouts, (ours, theirs), strict=True)
         ]
-        raise ParityError(f"{counts}; unmatched are {text}: {LINKS if shapes[0] & shapes[1] else SIZES}")
+        if shapes[0] & shapes[1]:
+            raise ParityError(f"{counts}; unmatched are {text}: {LINKS}")
+        resized = _resized((ours, theirs), alone)
+        raise ParityError(f"{resized or f'{counts}; unmatched are {text}'}: {SIZES}")
     return next(iter(layouts.values()))
+
+
+def _more(count: int) -> str:
+    """What is said of the layers that differ beyond the first."""
+    return {1: "", 2: ", and 1 more layer differs"}.get(count, f", and {count - 1} more layers differ")
+
+
+def _resized(layers: Sequence[Mapping[str, Any]], alone: Mapping[str, Sequence[str]]) -> str:
+    """The first unmatched layers of both sides beside each other, where all are of the same kinds in the same order."""
+    kinds = [[_kind(of[path]) for path in paths] for of, paths in zip(layers, alone.values(), strict=True)]
+    if kinds[0] != kinds[1]:
+        return ""
+    text = ", ".join(
+        f"{side}'s {paths[0]} has {_described(of[paths[0]])}"
+        for (side, paths), of in zip(alone.items(), layers, strict=True)
+    )
+    return f"sizes differ: {text}{_more(len(kinds[0]))}"
 
 
 def _layers(layout: Layout) -> dict[str, dict[str, tuple[str, tuple[int, ...]]]]:

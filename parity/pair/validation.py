@@ -18,7 +18,7 @@ from parity.backends.protocol import BackendModel
 from parity.canonical.weights import Each
 from parity.dtypes import Array, Inputs, transport_dtype
 from parity.errors import ParityError, reason, users_own
-from parity.inputs.arrays import accept, like
+from parity.inputs.arrays import ADAPT, accept, like
 
 # 2^-36 is far below float32's spacing (2^-23) and far above float64's (2^-52); the others check proportion.
 LARGE, MIDDLE, NEAR, SMALL = -10, -14, -18, -36  # powers of two, of the parameter
@@ -81,7 +81,7 @@ def gives(side: str, model: BackendModel, inputs: Inputs, own_loss: bool) -> dic
 def _advice(model: BackendModel, inputs: Inputs) -> str:
     """Advice for a model that cannot be called on inputs: what its builder cast, or how to draw ids for its tables."""
     if not hasattr(model, "layers"):  # one that can only run
-        return "pass call={...} to adapt the inputs"
+        return ADAPT
     values = model.parameters()
     cast = {str(array.dtype) for array in values.values()} - {str(transport_dtype(model.dtype))}
     if cast:
@@ -92,7 +92,7 @@ def _advice(model: BackendModel, inputs: Inputs) -> str:
         if layer.kind == "embedding" and layer.parts
     }
     if not tables:
-        return "pass call={...} to adapt the inputs"
+        return ADAPT
     largest = max(tables, key=tables.__getitem__)
     rows, ids = tables[largest], [array for array in optree.tree_leaves(inputs) if array.dtype.kind in "iu"]
     ways = f"strategies.ids(length, {rows}) or strategies.arrays(..., below={rows})"
@@ -101,7 +101,7 @@ def _advice(model: BackendModel, inputs: Inputs) -> str:
     highest = max(int(array.max()) for array in ids)
     if highest >= rows:
         return f"ids are up to {highest}, and {largest}, the largest table, has {rows} rows: draw them by {ways}"
-    return "pass call={...} to adapt the inputs"
+    return ADAPT
 
 
 def alike(outputs: Mapping[str, Mapping[str, Array]]) -> None:

@@ -53,6 +53,13 @@ REFUSED = {
         "0: torch has dense kernel (9, 7), bias (9), tensorflow has dense kernel (8, 7), bias (8), and 1 more layer "
         'differs; build both with the same layers, of the same sizes; weights="given" takes models as they are',
     ),
+    "other sizes and names": (
+        chain(linear(7, 9), linear(9, 5)),
+        keras_chain(dense(8, name="one"), dense(5, name="two")),
+        "sizes differ: torch's 0 has dense kernel (9, 7), bias (9), tensorflow's one has dense kernel (8, 7), "
+        "bias (8), and 1 more layer differs: build both with the same layers, of the same sizes; "
+        'weights="given" takes models as they are',
+    ),
     "numbers for ids": (
         chain(lambda: nn.Embedding(90, 5)),
         keras_chain(lambda: layers.Embedding(90, 5, name="0")),
@@ -65,7 +72,7 @@ REFUSED = {
         chain(linear(8, 5)),
         KERAS_ONE,
         "the torch model cannot be called on float32 (2, 7): RuntimeError: mat1 and mat2 shapes cannot be multiplied "
-        "(2x7 and 8x5); pass call={...} to adapt the inputs",
+        "(2x7 and 8x5); draw other inputs by inputs=, or adapt these by call={...}",
     ),
     "a cast": (
         chain(lambda: nn.Linear(7, 5).half()),
@@ -79,7 +86,7 @@ REFUSED = {
         keras_chain(lambda: keras.Input((8,)), dense(5, name="0")),
         "the tensorflow model cannot be called on float32 (2, 7): ValueError: Input 0 with name 'None' of layer '0' is "
         "incompatible with the layer: expected axis -1 of input shape to have value 8, but received input with shape "
-        "(2, 7); pass call={...} to adapt the inputs",
+        "(2, 7); draw other inputs by inputs=, or adapt these by call={...}",
     ),
 }
 

@@ -31,7 +31,7 @@ from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import one_by_one
 from parity.dtypes import Array, Inputs, Outputs, State, Tensor, transport_dtype, wide
 from parity.errors import ParityError, users_own
-from parity.inputs.arrays import like
+from parity.inputs.arrays import ADAPT, like
 
 FORMATS = tuple(formats.FORMATS)
 OFF = "training=False in Keras"
@@ -55,7 +55,7 @@ class Model:
             self.module = modules.apart(self.module) if self._build.own else self.module
             sample = self._build.sample
             message = f"the {self._build.side or engine.NAME} model cannot be called on {like(sample)}"
-            with users_own(message, "pass call={...} to adapt the inputs"):
+            with users_own(message, ADAPT):
                 self._forward(self._tensors(sample), False)  # variables exist after the first call
             entropy = keras.losses.SparseCategoricalCrossentropy
             self._criterion = entropy(from_logits=True, ignore_class=pad, dtype=wide(dtype))

@@ -26,9 +26,9 @@ def opened(spot: Spot) -> Iterator[Proposal]:
         yield Proposal(
             always(Edit(spot.number, after=fill)),
             "positions" if "cumsum" in behind else "mask missing",
-            f"torch tells apart by {here}, and tensorflow does not: with {_said(array, value)} everywhere nothing is "
-            f"left{spot.by}",
-            f"tell apart in tensorflow what {here} does in torch, as padding, or leave it out there",
+            f"torch distinguishes elements by {here}, and tensorflow does not: with {_said(array, value)} everywhere "
+            f"nothing is left{spot.by}",
+            f"distinguish in tensorflow what {here} does in torch, as padding, or leave it out there",
         )
 
 

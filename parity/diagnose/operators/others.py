@@ -91,7 +91,7 @@ def appended(spot: Spot) -> Iterator[Proposal]:
             yield Proposal(
                 partial(_exchanged, spot, 0, region[0], region[0].makes.index(last), axes),
                 of_omission(spot.there, region[0], passed) if len(region) == 1 else "extra operation",
-                f"torch gives what {called(spot.operation)}{spot.place} makes; tensorflow does {both} with it first",
+                f"torch gives what {called(spot.operation)}{spot.place} makes; tensorflow applies {both} to it first",
                 f"leave {both} out in tensorflow, or do the same in torch behind {spot.operation.name}{spot.place}",
                 region[-1].layer,
                 f"{region[0].name} in tensorflow alone",

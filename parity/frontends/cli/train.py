@@ -41,7 +41,7 @@ def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | 
     vocabulary, source = training.find_tokenizer(directory, tokenizer, read_texts(text))
     out.print(f"tokenizer   {vocabulary.vocab:,} pieces, sha256 {vocabulary.fingerprint[:16]}, {source}")
     rows = training.read_rows(text, vocabulary)
-    out.print(f"text        {len(rows):,} lines with something to predict")
+    out.print(f"text        {len(rows):,} lines to train on")
     # Before anything imports Keras, which takes its backend then: "jax" is asked for by that side's name.
     backends.settle_keras({side} & {*backends.BACKENDS})
     pair = reference.pair("lstm", vocabulary)
