@@ -8,6 +8,7 @@ goes through it from top to bottom:
     judge          a square -> a `Verdict`; the limits, with what each was measured at
     alone          the same for two arrays of which there is no float64
     exact, argmax  what must be equal bit for bit; which logit is the largest
+    computed       what has to be so but for the roundings of a formula that both sides compute
     chance         two samples of what is drawn at random
     tables         constants that one side has in float32 and the other in float64
     verdict        what a comparison came to, as data

@@ -152,7 +152,14 @@ class Assembly:
         values = {side: self._formed(side) for side in self.sides}
         one, other = (self._linking.idle[side] for side in self.sides)
         paths = {link.ours for link in self._linking.links if link.ours in one and link.theirs in other}
-        return Carried(values, frozenset(name for name in values[self.sides[0]] if name.rpartition(".")[0] in paths))
+        names = {name: name.rpartition(".")[0] for name in values[self.sides[0]]}
+        idle, formed = (frozenset(name for name, at in names.items() if at in of) for of in (paths, self._computed()))
+        return Carried(values, idle, formed)
+
+    def _computed(self) -> set[str]:
+        """The links of whose layers a side computes its weights."""
+        of = [{name.rpartition(".")[0] for name in self.models[side, "float32"].computed} for side in self.sides]
+        return {link.ours for link in self._linking.links if link.ours in of[0] or link.theirs in of[1]}
 
     def _formed(self, side: str) -> Values:
         """A builder's values, read by the links in use. Where links have changed, this writes them to the model.

@@ -10,6 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
+from parity.compare.computed import judge_computed
+from parity.compare.judge import Verdict, judge_exact
 from parity.dtypes import Array, round_to
 
 CASTS = ("float32", "float16", "bfloat16")  # that values may have gone through
@@ -27,15 +29,26 @@ class Carried:
     """Side -> canonical parameter -> the value that the builder gave it, of a pair that was converted.
 
     `idle` are parameters of layers that do nothing for the output on either side: what they hold is no matter.
+    `computed` are those of layers of which a side computes its weights, as a weight norm's kernel.
     """
 
     values: Mapping[str, Values]
     idle: frozenset[str] = frozenset()
+    computed: frozenset[str] = frozenset()
 
     @property
     def judged(self) -> list[str]:
         """The parameters whose values have to be equal: all but the idle ones."""
         return [name for name in next(iter(self.values.values())) if name not in self.idle]
+
+    @cached_property
+    def verdicts(self) -> dict[str, Verdict]:
+        """Whether each judged parameter is the other side's: bit for bit, or, where one is computed, but for that."""
+        (one, ours), (other, theirs) = self.values.items()
+        judges = {name: judge_computed if name in self.computed else judge_exact for name in self.judged}
+        return {
+            name: judge(f"{name} as loaded", ours[name], theirs[name], (one, other)) for name, judge in judges.items()
+        }
 
     @cached_property
     def alike(self) -> bool:

@@ -1,5 +1,7 @@
 """Weights that torch computes from others before each call: weight and spectral norm, pruning, a user's own."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from parity import strategies
 from parity.backends import load
 from parity.backends.build import Build
 from parity.canonical.weights import Weights
-from parity.checks import calls, forward, gradients, runner, weights
+from parity.checks import calls, conversion, forward, gradients, runner, weights
 from parity.errors import ParityError
 from parity.inputs.batch import Batch
 from parity.pair.models import PairModels
@@ -134,3 +136,42 @@ def test_what_a_call_in_training_mode_keeps_in_a_weight_is_no_draw_and_is_put_ba
     assert not any("draws" in subject for subject in failing)
     for name, array in corners.models["tensorflow", "float32"].read().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def audio():
+    torch.manual_seed(0)
+    return nn.Sequential(parametrizations.weight_norm(nn.Conv1d(3, 6, 3)))
+
+
+def folded(change):
+    """The kernel of g and v as a converter folds them in float64, where torch computes it in float32."""
+    state = {name.rpartition(".")[2]: tensor.numpy() for name, tensor in audio().state_dict().items()}
+    g, v = (state[name].astype(np.float64) for name in ("original0", "original1"))
+    weight = g * v / np.sqrt((v**2).sum((1, 2), keepdims=True))
+    model = keras.Sequential([keras.Input((9, 3)), keras.layers.Conv1D(6, 3)])
+    model.layers[0].set_weights([change(weight).astype(np.float32).transpose(2, 1, 0), state["bias"]])
+    return model
+
+
+def of_time(model, x, training):
+    return model(keras.ops.transpose(x, (0, 2, 1)), training=training)
+
+
+def by_time(model, x, training):
+    return model.train(training)(x).transpose(1, 2)
+
+
+def converted(change):
+    calls_of = {"torch": by_time, "tensorflow": of_time}
+    pair = Pair("audio", audio, partial(folded, change), inputs=strategies.arrays(3, 9), call=calls_of)
+    return runner.run_check(conversion, PairModels(pair), 0, 2, "")
+
+
+def test_a_weight_norm_that_was_folded_in_float64_is_rounding():
+    found = converted(lambda weight: weight)
+
+    assert (found.verdict, found.findings) == ("rounding", [])
+
+
+def test_a_weight_norm_that_was_folded_otherwise_differs():
+    assert converted(lambda weight: weight * (1 + 2**-20)).verdict == "different"

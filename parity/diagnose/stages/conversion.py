@@ -33,7 +33,8 @@ def explain(corners: PairModels, carried: Carried, proved: bool = False) -> Expl
     each.
     """
     kinds = {name: kind for name, (kind, _) in corners.layout.items()}
-    values = {side: {name: of[name] for name in carried.judged} for side, of in carried.values.items()}
+    names = [name for name, verdict in carried.verdicts.items() if verdict.fails or name not in carried.computed]
+    values = {side: {name: of[name] for name in names} for side, of in carried.values.items()}
     first, second = values
     ways = [
         what_happened(values[one], values[other], kinds, other, 0.0, _drawn(corners, other, values[other]), FRESH)
@@ -43,7 +44,7 @@ def explain(corners: PairModels, carried: Carried, proved: bool = False) -> Expl
     # The side that is right, and the one that has other values: causes are told of the second.
     one, other = (first, second) if changes and changes[0].side == second else (second, first)
     if left := _left_out(
-        corners, {name: (values[one][name], values[other][name]) for name in carried.judged}, kinds, (one, other)
+        corners, {name: (values[one][name], values[other][name]) for name in names}, kinds, (one, other)
     ):
         return [left], []
     if proved or (len(changes) > 1 and not ruled_out and not corners.weaker):
