@@ -182,7 +182,7 @@ def test_a_rate_that_no_layer_of_torch_has_is_proved(unknown, clean, monkeypatch
     for verb, value in unknown.items():
         monkeypatch.setattr(modes.Modes, verb, lambda *_, value=value: value)
     with keras_having(clean, "drop", "rate", 0.9):
-        assert "  fix: rate=0.1 in Dropout drop\n" in text(clean)
+        assert "  fix: rate=0.1 in Dropout drop; with this corrected" in text(clean)
 
 
 @pytest.mark.parametrize("momentum", [0.1, 0.99])
@@ -227,7 +227,7 @@ def test_a_momentum_of_several_norms_is_one_cause():
 
     told = text(PairModels(Pair("norms", in_torch, in_keras, inputs=strategies.arrays(3))))
     assert "(momentum=0.1 there), tensorflow 0.99, in 2 layers\n" in told
-    assert "  fix: momentum=0.9 in BatchNormalization 0, 2\n" in told
+    assert "  fix: momentum=0.9 in BatchNormalization 0, 2; with this corrected" in told
 
 
 @pytest.mark.parametrize(
