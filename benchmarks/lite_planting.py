@@ -1,4 +1,4 @@
-"""Two networks as LiteRT files, and every fault that can be planted in the flatbuffer of one.
+"""Two networks and the reference models as LiteRT files, and every fault that can be planted in the flatbuffer of one.
 
 Imports the runtimes, so that `parity.backends.load`, which knows in which order that works, has to come before it.
 """
@@ -17,8 +17,10 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from keras import layers
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from parity import Pair, strategies
+from benchmarks.exported import TEXTS, tokenizer
+from parity import Pair, reference, strategies
 from parity.backends import load
 from parity.backends.build import Build
 from parity.backends.litert import files
@@ -26,6 +28,10 @@ from parity.errors import ParityError
 
 MOST = 3  # of a family in one file
 SIZES = {"pictures": (8, 8, 3), "signals": (16, 3)}
+NAMES = (*SIZES, *TEXTS)
+MASKING = 1e30  # a number that hides scores behind a softmax
+TIME = 9  # ids of a text where a loop's arrays need a fixed length
+LOOPS = ("lstm", "gru")
 Plant = Callable[[Any], None]
 RELU6 = schema.ActivationFunctionType.RELU6
 # Kind -> attribute, its other value, and the family.
@@ -84,7 +90,8 @@ def signals() -> Any:
 def build(name: str) -> Any:
     """A network whose weights, gains and biases too, are drawn from a seed."""
     keras.utils.set_random_seed(0)
-    model = {"pictures": pictures, "signals": signals}[name]()
+    own = {"pictures": pictures, "signals": signals}
+    model = own[name]() if name in own else reference.pair(name, tokenizer()).tensorflow()
     random = np.random.default_rng(0)
     for variable in model.variables:
         spread = 0.2 * random.standard_normal(variable.shape) if len(variable.shape) == 1 else 0
@@ -94,15 +101,30 @@ def build(name: str) -> Any:
 
 def convert(name: str, folder: Path) -> Path:
     """The file of a network."""
-    path = folder / f"{name}.tflite"
+    path, model = folder / f"{name}.tflite", build(name)
     with contextlib.redirect_stdout(io.StringIO()):  # it tells what it saves
-        path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(build(name)).convert())
+        converter = tf.lite.TFLiteConverter.from_keras_model(model) if name in SIZES else _converter(name, model)
+        path.write_bytes(converter.convert())
     return path
+
+
+def _converter(name: str, model: Any) -> Any:
+    """Of a text's model, a function of ids, whose variables are constants."""
+    shape = (1, TIME) if name in LOOPS else (None, None)
+    signature = [tf.TensorSpec(shape, tf.int64)]
+    program = tf.function(lambda ids: model(ids, training=False), input_signature=signature).get_concrete_function()
+    return tf.lite.TFLiteConverter.from_concrete_functions([convert_variables_to_constants_v2(program)])
 
 
 def pair(name: str, file: Path) -> Pair:
     """A network beside a file."""
-    return Pair(name, tensorflow=partial(build, name), litert=file, inputs=strategies.arrays(*SIZES[name]))
+    sides = {"tensorflow": partial(build, name), "litert": file}
+    if name in SIZES:
+        return Pair(name, **sides, inputs=strategies.arrays(*SIZES[name]))
+    text = reference.pair(name, tokenizer())
+    if name in LOOPS:
+        return Pair(name, **sides, inputs=strategies.ids(TIME, tokenizer().vocab))
+    return Pair(name, **sides, tokenizer=tokenizer(), length=text.length)
 
 
 def faults(file: files.File) -> Iterator[tuple[str, int, Plant]]:
@@ -111,25 +133,62 @@ def faults(file: files.File) -> Iterator[tuple[str, int, Plant]]:
         kind = file.kind(operator)
         for name, change, family in ATTRIBUTES.get(kind, ()):
             yield family, at, partial(_attribute, at, name, change)
+        for name, default in _defaults(operator):
+            yield "default", at, partial(_attribute, at, name, lambda _, default=default: default)
         if kind in OPERATORS:
             yield "operator", at, partial(_operator, at, OPERATORS[kind])
         if kind in SWAPPED:
             yield "operands", at, partial(_swapped, at)
+        if kind == "WHILE":
+            yield from (("gates", at, plant) for plant in _gates(file, operator))
         for place, tensor in enumerate(operator.inputs):
             array = _constant(file.model, tensor) if tensor >= 0 else None
-            if array is None or array.dtype.kind != "f":
-                if array is not None and kind in ("PAD", "MEAN"):
-                    yield ("pads" if kind == "PAD" else "axis"), at, partial(_value, at, place, _shifted)
-            elif array.size == 1:
-                yield "constant", at, partial(_value, at, place, lambda old: old * np.float32(1.01))
-            else:
-                yield "half", at, partial(_value, at, place, lambda old: old.astype(np.float16).astype(old.dtype))
-                if array.ndim == 1:
-                    yield "bias", at, partial(_value, at, place, np.zeros_like)
+            if array is not None:
+                for family, change in _changes(file, operator, kind, array):
+                    yield family, at, partial(_value, at, place, change)
 
 
-def _constant(model: Any, tensor: int) -> Any:
-    of = model.subgraphs[0].tensors[tensor]
+def _defaults(operator: Any) -> Iterator[tuple[str, Any]]:
+    """The attributes of an operator whose values a reader would not take for them where they are left out."""
+    if operator.builtinOptions is not None:
+        default = vars(type(operator.builtinOptions)())
+        yield from (
+            (name, default[name]) for name, value in vars(operator.builtinOptions).items() if default[name] != value
+        )
+
+
+def _changes(file: files.File, operator: Any, kind: str, array: Any) -> Iterator[tuple[str, Callable[[Any], Any]]]:
+    """Other values of a constant: the family, and what makes them."""
+    if array.dtype.kind != "f":
+        if kind in INTEGERS:
+            yield INTEGERS[kind]
+    elif array.size == 1:
+        if "RSQRT" in _users(file, operator):
+            yield "epsilon", lambda old: old * np.float32(10)
+        else:
+            yield "constant", lambda old: np.asarray(old * 1.01 if abs(old.item()) < MASKING else -10, old.dtype)
+    else:
+        yield "half", lambda old: old.astype(np.float16).astype(old.dtype)
+        if array.ndim == 1:
+            yield "bias", np.zeros_like
+
+
+def _gates(file: files.File, operator: Any) -> Iterator[Plant]:
+    """Kernels in the body of a loop, (gates * units, width), with the gates in another order."""
+    at = operator.builtinOptions.bodySubgraphIndex
+    for place in range(len(file.model.subgraphs[at].tensors)):
+        array = _constant(file.model, place, at)
+        if array is not None and array.dtype.kind == "f" and array.ndim == 2:
+            yield partial(_turned, at, place)
+
+
+def _users(file: files.File, operator: Any) -> list[str]:
+    """The kinds of the operators that take what one makes."""
+    return [file.kind(of) for of in file.graph.operators if operator.outputs[0] in of.inputs]
+
+
+def _constant(model: Any, tensor: int, graph: int = 0) -> Any:
+    of = model.subgraphs[graph].tensors[tensor]
     data = model.buffers[of.buffer].data
     if data is None or of.type not in (schema.TensorType.FLOAT32, schema.TensorType.INT32):
         return None
@@ -175,19 +234,38 @@ def _value(at: int, place: int, change: Callable[[Any], Any], model: Any) -> Non
 
 
 def _shifted(array: Any) -> Any:
-    """Of pads one less before and one more behind; of an axis the one before."""
-    new = array.copy()
-    if array.ndim < 2:
-        return new - 1
-    at = int(np.argmax(array[:, 0]))
+    """Pads: one less before, and one more behind."""
+    new, at = array.copy(), int(np.argmax(array[:, 0]))
     new[at] += [-1, 1]
     return new
+
+
+def _turned(graph: int, tensor: int, model: Any) -> None:
+    buffer = model.buffers[model.subgraphs[graph].tensors[tensor].buffer]
+    array = _constant(model, tensor, graph)
+    buffer.data = np.frombuffer(np.roll(array, len(array) // 4, 0).tobytes(), np.uint8)
+
+
+def _exchanged(array: Any) -> Any:
+    """A permutation whose last two axes are exchanged."""
+    return np.concatenate([array[:-2], array[:-3:-1]])
+
+
+# Kind -> the family of its integers, and what makes others of them.
+INTEGERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "PAD": ("pads", _shifted),
+    "MEAN": ("axis", lambda axes: axes - 1),
+    "TRANSPOSE": ("axis", _exchanged),
+}
 
 
 def planted(name: str, folder: Path) -> Iterator[tuple[str, str, Path]]:
     """The files with a fault of one network: family, operator and path; a few of each family."""
     clean, path, many = files.read(convert(name, folder)), folder / "planted.tflite", Counter[str]()
-    sample = np.random.default_rng(0).standard_normal((4, *SIZES[name])).astype(np.float32)
+    random = np.random.default_rng(0)
+    sample = random.integers(1, 999, (4, TIME))
+    if name in SIZES:
+        sample = random.standard_normal((4, *SIZES[name])).astype(np.float32)
     right = _outputs(folder / f"{name}.tflite", sample)
     for family, at, plant in faults(clean):
         if many[family] == MOST:

@@ -1,9 +1,10 @@
 """What a sweep's queue takes, and what a second worker brings: `python -m benchmarks.sweep [--units N] [--json FILE]`.
 
 The queue: units that do nothing, on two workers: how many a second, and at each tenth of them the peak memory of the
-process that gives them out, which must not grow with their number. A second worker: forward checks of the reference
-pair conv on one worker and on two, in turns, how many a second behind each worker's first, which builds the models;
-two workers' rate over twice that of one. In an environment with parity[sweep].
+process that gives them out, which must not grow with their number; and how many a second where each is a task of
+Dask's, as units that take long are. A second worker: forward checks of the reference pair conv on one worker and on
+two, in turns, how many a second behind each worker's first, which builds the models; two workers' rate over twice that
+of one. In an environment with parity[sweep].
 """
 
 import argparse
@@ -18,8 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.output import run, write
+from benchmarks.output import run as finish
+from benchmarks.output import write
 from parity.frontends.sweep import cluster
+from parity.frontends.sweep import drive as driving
 from parity.frontends.sweep.drive import Work, drive
 from parity.frontends.sweep.results_file import Line, ResultsFile
 from parity.frontends.sweep.units import Grid, Unit
@@ -28,7 +31,8 @@ from parity.frontends.sweep.work import work
 HERE = "here"
 DTYPES = ("float64", "float32")
 ROUNDS = 3
-FLEET = 100
+FLEET, MILLION = 100, 1_000_000
+ALONE = 5_000  # units that do nothing and are a task each
 MARK = "<!-- figures: python -m benchmarks.sweep --page writes from here -->"
 
 
@@ -55,62 +59,91 @@ def swept(units: int, pair: str, workers: int, of: Work, came: Callable[[Line], 
 
 
 def queue(units: int) -> list[dict[str, float]]:
-    """Units that do nothing: at each tenth how many, how many a second, and the peak memory of this process in MB."""
+    """Units that do nothing: at each tenth how many, how many a second, and of this process the CPU time and the peak.
+
+    The CPU time in milliseconds a unit, which other work on the machine does not change; the peak of memory in MB.
+    """
     figures: list[dict[str, float]] = []
-    done, begun = 0, 0.0
+    done, begun, cpu = 0, 0.0, 0.0
 
     def came(_: Line) -> None:
-        nonlocal done, begun
+        nonlocal done, begun, cpu
         done += 1
         if done == 1:
-            begun = time.perf_counter()
+            begun, cpu = time.perf_counter(), time.process_time()
         if done % (units // 10) == 0:
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             rate = (done - 1) / (time.perf_counter() - begun)
-            figures.append({"units": done, "per_second": rate, "peak_mb": memory})
-            print(f"{done:>9,} units that do nothing: {rate:,.0f} a second, peak {memory:,.0f} MB", flush=True)
+            each = 1000 * (time.process_time() - cpu) / (done - 1)
+            figures.append({"units": done, "per_second": rate, "cpu_ms": each, "peak_mb": memory})
+            of = f"{rate:,.0f} a second, {each:.2f} ms of CPU time each, peak {memory:,.0f} MB"
+            print(f"{done:>9,} units that do nothing: {of}", flush=True)
 
     swept(units, "nothing", 2, nothing, came)
     return figures
 
 
+def tasks() -> dict[str, float]:
+    """As `queue`, its last entry, of units that are a task each."""
+    several, driving.MOST = driving.MOST, 1
+    try:
+        return queue(ALONE)[-1]
+    finally:
+        driving.MOST = several
+
+
 def timed(unit: Unit) -> Line:
-    """As `work`, with the CPU time that it took, and that of the worker up to its end."""
-    begun = time.process_time()
+    """As `work`, with the worker, the CPU time that it took, that of the worker up to its end, and when it ran."""
+    began, begun = time.time(), time.process_time()
     result = work(unit)
     ended = time.process_time()
-    return result | {"worker": os.getpid(), "cpu": ended - begun, "ended": ended}
+    return result | {"worker": os.getpid(), "cpu": ended - begun, "spent": ended, "from": began, "to": time.time()}
 
 
-def rates(units: int, workers: int) -> tuple[float, float]:
-    """Forward checks a second, behind each worker's first; and their share of all CPU time.
+def rates(units: int, workers: int) -> dict[str, float]:
+    """Forward checks a second, once each worker has done its first; their share of all CPU time, and of the workers'.
 
-    The latter is the same beside other work on the machine: what is left of the ideal where all processors are full.
+    Both shares are the same beside other work on the machine: what is left of the ideal where all processors are full,
+    and where workers that wait for units are all that costs. Times are the workers' own; one machine has one clock.
     """
-    came: list[tuple[float, float, Line]] = []
-    swept(units, "conv", workers, timed, lambda line: came.append((time.perf_counter(), time.process_time(), line)))
-    (begun, before, _), (ended, after, _) = came[workers - 1], came[-1]
-    useful = taken = 0.0
-    for worker in {line["worker"] for *_, line in came}:
-        [first, *others] = [line for *_, line in came if line["worker"] == worker]
-        useful += sum(line["cpu"] for line in others)
-        taken += max(line["ended"] for line in (first, *others)) - first["ended"]
-    return (units - workers) / (ended - begun), useful / (taken + after - before)
+    came: list[Line] = []
+    swept(units, "conv", workers, timed, lambda line: came.append(line | {"given": time.process_time()}))
+    of = [[line for line in came if line["worker"] == worker] for worker in {line["worker"] for line in came}]
+    begun, ended = max(lines[0]["to"] for lines in of), max(line["to"] for line in came)
+    # Of each unit the seconds behind `begun`, and their share of its own.
+    later = [(line["to"] - max(begun, line["from"]), line["to"] - line["from"]) for line in came if line["to"] > begun]
+    useful = sum(line["cpu"] for lines in of for line in lines[1:])
+    taken = sum(lines[-1]["spent"] - lines[0]["spent"] for lines in of) + came[-1]["given"] - came[0]["given"]
+    return {
+        "per_second": sum(part / whole for part, whole in later) / (ended - begun),
+        "of_cpu": useful / taken,
+        "of_time": sum(part for part, _ in later) / (workers * (ended - begun)),
+        "cpu": useful / (units - workers),
+    }
 
 
 def table(figures: dict[str, Any]) -> str:
     """The figures as Markdown: the queue at a tenth, a half and the end, and the shares of the workers."""
-    lines = ["| units that do nothing | a second | peak of the process that gives them out |", "| --- | --- | --- |"]
-    queue = figures["queue"]
-    shown = (queue[0], queue[len(queue) // 2 - 1], queue[-1])
-    lines += [f"| {of['units']:,} | {of['per_second']:,.0f} | {of['peak_mb']:,.0f} MB |" for of in shown]
-    lines += ["", "| forward checks of conv on | a second | share of the CPU time |", "| --- | --- | --- |"]
+    lines = ["| units that do nothing | a second | CPU time of the process that gives them out | its peak |"]
+    lines.append("| --- | --- | --- | --- |")
+    queue, alone = figures["queue"], figures["tasks"]
+    for of, what in ((queue[0], ""), (queue[len(queue) // 2 - 1], ""), (queue[-1], ""), (alone, ", a task each")):
+        each = f"{of['per_second']:,.0f} | {of['cpu_ms']:.2f} ms each | {of['peak_mb']:,.0f} MB"
+        lines.append(f"| {of['units']:,}{what} | {each} |")
+    lines += ["", "| forward checks of conv on | a second | share of the CPU time | of the workers' time |"]
+    lines.append("| --- | --- | --- | --- |")
     for workers, runs in figures["rates"].items():
-        rate, share = (statistics.median(run[name] for run in runs) for name in ("per_second", "of_cpu"))
-        lines.append(f"| {workers} worker{'s' * (int(workers) > 1)} | {rate:.2f} | {100 * share:.0f} % |")
-    unit = FLEET / queue[-1]["per_second"]
-    busy = f"At that rate the queue keeps {FLEET} workers busy with units that take {unit:.1f} s or longer."
-    return "\n".join([*lines, "", busy])
+        rate, cpu, busy = (statistics.median(run[name] for run in runs) for name in ("per_second", "of_cpu", "of_time"))
+        shares = f"{100 * cpu:.0f} % | {100 * busy:.0f} %"
+        lines.append(f"| {workers} worker{'s' * (int(workers) > 1)} | {rate:.3f} | {shares} |")
+    seconds = statistics.median(run["cpu"] for runs in figures["rates"].values() for run in runs)
+    fleet = (
+        f"One of these checks takes {seconds:.1f} s of CPU time: {MILLION:,} of them would take {FLEET} workers, a "
+        f"processor each, {MILLION * seconds / FLEET / 3600:,.1f} hours. A task takes {alone['cpu_ms']:.2f} ms of CPU "
+        f"time to give out: a process with a processor of its own keeps {FLEET} workers busy where units that are a "
+        f"task each take {FLEET * alone['cpu_ms'] / 1000:.2f} s or longer."
+    )
+    return "\n".join([*lines, "", fleet])
 
 
 def main() -> None:
@@ -122,11 +155,13 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="a Markdown page whose figures are written anew")
     args = parser.parse_args()
     figures: dict[str, Any] = {"queue": queue(args.units) if args.units else [], "rates": {1: [], 2: []}}
+    figures["tasks"] = tasks() if args.units else None
     if args.work:
         for _, workers in itertools.product(range(ROUNDS), (1, 2)):
-            rate, share = rates(args.work, workers)
-            figures["rates"][workers].append({"per_second": rate, "of_cpu": share})
-            of = f"{rate:.2f} a second, {100 * share:.0f} % of the CPU time is theirs"
+            run = rates(args.work, workers)
+            figures["rates"][workers].append(run)
+            shares = f"{100 * run['of_cpu']:.0f} % of the CPU time, {100 * run['of_time']:.0f} % of the workers' time"
+            of = f"{run['per_second']:.3f} a second, {shares} is theirs"
             print(f"conv, forward, {workers} worker{'s' * (workers > 1)}: {of}", flush=True)
         one, two = (statistics.median(of["per_second"] for of in figures["rates"][workers]) for workers in (1, 2))
         figures["of_ideal"] = two / (2 * one)
@@ -140,4 +175,4 @@ def main() -> None:
 if __name__ == "__main__":
     from benchmarks import sweep  # under a name by which the workers find it
 
-    run(sweep.main)
+    finish(sweep.main)

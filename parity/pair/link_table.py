@@ -74,7 +74,7 @@ def survey(pair: Pair) -> LinkTable:
         corners = PairModels(pair)
         links, unproved, models = corners.links, corners.unproved, corners.models
     built = {side: models[side, "float32"] for side in sides}
-    settings = {side: _settings(model, builds[side].sample) for side, model in built.items()}
+    settings = {side: settings_of(model, builds[side].sample) for side, model in built.items()}
     constants = compare({side: model.constants() for side, model in built.items()})
     twins = [_twin(link, built, settings) for link in links]
     return LinkTable(pair.name, sides, twins, left_over, unproved, constants)
@@ -117,8 +117,8 @@ def _plain(value: Any) -> Any:
     return getattr(value, "__name__", value)
 
 
-def _settings(model: BackendModel, sample: Inputs) -> dict[str, dict[str, Any]]:
-    """Path -> a layer's settings, as one run on a sample shows them."""
+def settings_of(model: BackendModel, sample: Inputs) -> dict[str, dict[str, Any]]:
+    """Path -> a layer's settings, as one run on a sample shows them. Raises ParityError where it cannot be run."""
     seen = _Seen()
     with users_own("the model cannot be run on a sample"):
         model.run_with_hooks(sample, [layer.path for layer in model.layers], seen)

@@ -1,7 +1,8 @@
 """Why two models with weights of their own differ: what happened to one side's on their way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice, takewhile
 from typing import Any
 
@@ -15,7 +16,9 @@ from parity.diagnose.layers.left_out import LeftOut
 from parity.diagnose.layers.weights import FIXES
 from parity.diagnose.specimens import specimen
 from parity.diagnose.stages import own_relations
+from parity.diagnose.stages.own_folds import folded
 from parity.dtypes import Array, round_to
+from parity.pair.link_table import settings_of
 from parity.pair.models import PairModels
 
 CASTS = ("float16", "bfloat16")
@@ -24,6 +27,7 @@ FEW = 3  # parameters that are named
 INPUTS = 4  # on which a cause has to hold
 
 Values = Mapping[str, Array]
+Folds = Callable[[Values, Values], Values]  # of a side's parameters and what is held: what they are by its norms
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def explain(corners: PairModels) -> list[Cause]:
     for side, other in (corners.sides[::-1], corners.sides):
         rounded_values, whole = (corners.models[of, "float32"].read() for of in (side, other))
         for dtype in CASTS:
-            names, changes = _rounded(rounded_values, whole, dtype)
+            names, changes = _rounded(rounded_values, whole, dtype, partial(_folds, corners, other, inputs[0]))
             left = left_by(corners, goals[side], other, changes, inputs) if names else None
             if left is not None:
                 return [_of_rounding(side, names, dtype, left)]
@@ -89,7 +93,7 @@ def _in_float32(corners: PairModels, inputs: Sequence[Any]) -> list[Cause]:
     exact = [twin.outputs(one) for one in inputs]
     whole = corners.models[other, "float32"].read()
     for dtype in CASTS:
-        names, changes = _rounded(model.read(), whole, dtype)
+        names, changes = _rounded(model.read(), whole, dtype, partial(_folds, corners, other, inputs[0]))
         if not changes:
             continue
         twin.write({name: array.astype(np.float64) for name, array in changes.items()})
@@ -161,16 +165,25 @@ def goal_of(corners: PairModels, side: str, other: str, inputs: Sequence[Any]) -
     return Goal(outputs, moves, before)
 
 
-def _rounded(values: Values, whole: Values, dtype: str) -> tuple[list[str], dict[str, Array]]:
+def _rounded(values: Values, whole: Values, dtype: str, folds: Folds) -> tuple[list[str], dict[str, Array]]:
     """The names of what is held in a lower precision, and what the other side's parameters are in it.
 
-    Those of them whose numbers are all among what is held, wherever they stand there.
+    Those of them whose numbers are all among what is held, wherever they stand there, or that a converter folded in.
     """
-    lower = [name for name, array in values.items() if _is(array, dtype)]
-    names = [name for name in lower if len(np.unique(values[name])) >= RICH]
-    numbers = np.unique(np.concatenate([values[name].ravel() for name in lower])) if names else np.empty(0)
+    lower = {name: array for name, array in values.items() if _is(array, dtype)}
+    names = [name for name, array in lower.items() if len(np.unique(array)) >= RICH]
+    if not names:
+        return [], {}
+    numbers = np.unique(np.concatenate([array.ravel() for array in lower.values()]))
     rounded = {name: round_to(array, dtype) for name, array in whole.items() if not _is(array, dtype)}
-    return names, {name: array for name, array in rounded.items() if np.isin(array, numbers).all()}
+    alike = {name: array for name, array in rounded.items() if np.isin(array, numbers).all()}
+    return names, {**alike, **folds(whole, lower)}
+
+
+def _folds(corners: PairModels, side: str, inputs: Any, whole: Values, lower: Values) -> Values:
+    """What a side's parameters are by its batch normalizations, as `folded`."""
+    model = corners.models[side, "float32"]
+    return folded(model.layers, settings_of(model, inputs), whole, lower)
 
 
 def _is(array: Array, dtype: str) -> bool:

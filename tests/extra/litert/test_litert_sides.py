@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 
 import flatbuffers
 import numpy as np
@@ -147,6 +148,32 @@ def test_weights_in_half_precision_are_found(tmp_path):
     assert "conv2d" in diagnosis.where[0]  # float32 shows it in its last digits alone
     assert [cause.name for cause in diagnosis.causes] == ["weights rounded"]
     assert diagnosis.causes[0].told.endswith(" rounded through float16")
+
+
+def normed(activation, scale=True):
+    """A batch normalization whose factor a converter folds into the kernel before it, but behind an activation."""
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(8, 3, padding="same", activation=activation)(x)
+    x = keras.layers.BatchNormalization(scale=scale)(x)
+    model = keras.Model(inputs, keras.layers.Conv2D(5, 3)(keras.layers.Activation("relu")(x)))
+    random = np.random.default_rng(0)
+    for variable in model.variables:
+        if len(variable.shape) == 1:
+            variable.assign(np.abs(variable.numpy() + 0.2 * random.standard_normal(variable.shape)))
+    return model
+
+
+@pytest.mark.parametrize(("activation", "scale"), [(None, True), ("relu", True), ("relu", False)])
+def test_a_batch_normalization_in_half_precision_is_found_where_a_converter_folded_it(tmp_path, activation, scale):
+    options = {"optimizations": [tf.lite.Optimize.DEFAULT]}
+    options["target_spec"] = tf.lite.TargetSpec(supported_types=[tf.float16])
+    build = partial(normed, activation, scale)
+    path = converted(tmp_path / "half.tflite", build(), **options)
+    pair = Pair("acme", tensorflow=build, litert=path, inputs=INPUTS)
+    diagnosis = api.check(pair, examples=1, checks=["forward"])["forward"].findings[0].diagnosis
+
+    assert [cause.name for cause in diagnosis.causes] == ["weights rounded"]
 
 
 def test_what_is_quantised_or_custom_is_refused_by_name(tmp_path):

@@ -19,7 +19,7 @@ from parity.frontends.sweep.results_file import ResultsFile
 from parity.frontends.sweep.units import Grid
 
 KILLS = 100
-UNITS = 6000
+UNITS = 60_000
 HERE = {"here": sys.executable}
 PAIR = """
 import numpy as np
@@ -42,10 +42,16 @@ def nothing(unit):
     return {"unit": unit.number, "environment": unit.environment}
 
 
+def slow(unit):
+    """Takes longer than a task of several units may, every tenth time."""
+    time.sleep(0.15 * (unit.number % 10 == 0))
+    return nothing(unit)
+
+
 def deadly(unit):
-    """Ends its process the first time that any does unit 3, and each time that one does unit 5."""
+    """Ends its process the first time that any does unit 3, and each time that one does unit 5 or 300."""
     mark = Path(os.environ["MARK"])
-    if unit.number == 5 or (unit.number == 3 and not mark.exists()):
+    if unit.number in (5, 300) or (unit.number == 3 and not mark.exists()):
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return nothing(unit)
@@ -99,29 +105,38 @@ def test_a_unit_whose_worker_dies_is_tried_again_and_one_that_kills_each_worker_
 
     results = []
     with cluster.local(HERE, 2) as client:
-        drive(client, {"here": grid(20).units("here")}, work, results.append)
-    assert sorted(line["unit"] for line in results) == list(range(20))
-    assert [line["unit"] for line in results if line.get("verdict") == "error"] == [5]
+        drive(client, {"here": grid(400).units("here")}, work, results.append)
+    assert sorted(line["unit"] for line in results) == list(range(400))
+    assert sorted(line["unit"] for line in results if line.get("verdict") == "error") == [5, 300]
 
 
-def test_the_scheduler_has_a_few_units_at_a_time_whatever_their_number():
+@pytest.mark.parametrize(("work", "count", "several"), [(nothing, 2000, True), (slow, 100, False)])
+def test_the_scheduler_has_a_few_units_at_a_time_and_short_ones_several_in_a_task(work, count, several, monkeypatch):
     most = 0
-    results = []
+    results, sizes = [], []
     with (
         distributed.LocalCluster(
             n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, resources={"here": 1}
         ) as local,
         distributed.Client(local) as client,
     ):
+        spread = client.map
+
+        def recorded(of, tasks, **named):
+            sizes.extend(map(len, tasks))
+            return spread(of, tasks, **named)
 
         def done(line):
             nonlocal most
             most = max(most, len(local.scheduler.tasks))
             results.append(line)
 
-        drive(client, {"here": grid(2000).units("here")}, nothing, done)
-    assert len(results) == 2000
-    assert most < 200
+        monkeypatch.setattr(client, "map", recorded)
+        drive(client, {"here": grid(count).units("here")}, work, done)
+    assert sorted(line["unit"] for line in results) == list(range(count))
+    assert sum(sizes) == count
+    assert most < 50
+    assert (max(sizes) > 8) == several
 
 
 def sweep(directory, *arguments):
