@@ -32,16 +32,16 @@ class Fold:
     epsilon: float
 
 
-def folded(layers: Iterable[Layer], settings: Mapping[str, Mapping[str, Any]], whole: Values, held: Values) -> Values:
+def folded(layers: Iterable[Layer], settings: Mapping[str, Mapping[str, Any]], whole: Values, lower: Values) -> Values:
     """The parameters of a model by which its batch normalizations have the factors and summands that a file holds.
 
-    `settings` are the layers' own, by path; `whole` is what the model has, `held` the file's arrays in a lower
+    `settings` are the layers' own, by path; `whole` is what the model has, `lower` the file's arrays in a lower
     precision. Means, variances and kernels alone are changed, which every such layer has; none where nothing fits.
     """
     changes: dict[str, Array] = {}
     for layer in layers:
         ways = _folds(layer, settings.get(layer.path, {}), whole)
-        changes |= next((way for fold in ways if (way := _in_kernel(fold, whole, held) or _alone(fold, held))), {})
+        changes |= next((way for fold in ways if (way := _in_kernel(fold, whole, lower) or _alone(fold, lower))), {})
     return changes
 
 
@@ -62,16 +62,16 @@ def _folds(layer: Layer, settings: Mapping[str, Any], whole: Values) -> Iterator
         yield Fold(names[-2], names[-1], gain, bias, factor, bias - mean * factor, settings["epsilon"])
 
 
-def _alone(fold: Fold, held: Values) -> Values:
+def _alone(fold: Fold, lower: Values) -> Values:
     """The mean and variance by which a norm makes a factor and a summand that the file holds for themselves."""
-    factor, summand = _nearest(fold.factor, held), _nearest(fold.summand, held)
+    factor, summand = _nearest(fold.factor, lower), _nearest(fold.summand, lower)
     if factor is None or summand is None or not (factor * fold.gain).all():
         return {}
     variance = np.square(fold.gain / factor) - fold.epsilon
     return {fold.mean: (fold.bias - summand) / factor, fold.variance: variance}
 
 
-def _in_kernel(fold: Fold, whole: Values, held: Values) -> Values:
+def _in_kernel(fold: Fold, whole: Values, lower: Values) -> Values:
     """The kernel before a norm, and the norm's mean, by which both together make a kernel and a bias of the file."""
     for name, kernel in whole.items():
         for axis in range(kernel.ndim if kernel.ndim > 1 and fold.factor.all() else 0):
@@ -81,19 +81,19 @@ def _in_kernel(fold: Fold, whole: Values, held: Values) -> Values:
             before = whole.get(f"{name.rpartition('.')[0]}.bias", np.zeros(1)).astype(np.float64)
             if len(before) not in (1, len(fold.factor)):
                 continue
-            array, summand = _nearest(kernel * factor, held), _nearest(before * fold.factor + fold.summand, held)
+            array, summand = _nearest(kernel * factor, lower), _nearest(before * fold.factor + fold.summand, lower)
             if array is not None and summand is not None:
                 return {name: array / factor, fold.mean: before - (summand - fold.bias) / fold.factor}
     return {}
 
 
-def _nearest(array: Array, held: Values) -> Array | None:
+def _nearest(array: Array, lower: Values) -> Array | None:
     """The array of a file whose numbers, wherever they stand, are nearest to these, in these' places; None without one.
 
     Each number of the file's array has to be some number's nearest, as often as it stands there.
     """
     fits = []
-    for of in (of.astype(np.float64) for of in held.values() if of.size == array.size):
+    for of in (of.astype(np.float64) for of in lower.values() if of.size == array.size):
         numbers = np.unique(of)
         above = np.clip(np.searchsorted(numbers, array), 0, len(numbers) - 1)
         below = np.maximum(above - 1, 0)
