@@ -9,6 +9,7 @@ weights and inputs too, is the cause.
     table         both runs side by side, for `parity locate --operators`
     nodes         the first of a deployed file's nodes
     search        edits of the run, the plainest first, until nothing of the difference is left
+    likeness      of edits that all close the difference, after which the run is most like TensorFlow's
     examples      the runs on several examples, on all of which a cause has to hold
     families      the families of edits by level: what is tried of which operations
     proposal      an edit, and what is said of it where it is proved
@@ -61,7 +62,7 @@ def exchanged(corners: PairModels, examples: Sequence[tuple[Weights, Any]], loss
         return _outside_a_graph(runs)
     if uneditable(corners) or corners.pair.own_weights:  # of other parameters the same operation makes something else
         return []
-    return _proved(runs, 0, "", exchange=True)
+    return _proved(runs, 0, "", exchange=True, alone=True)
 
 
 def _outside_a_graph(examples: Examples) -> list[Cause]:
@@ -163,7 +164,7 @@ def _proved(
         return []
     for chosen in search.closing(runs, exchange, quick, alone):
         if examples.closed(chosen, base, form):
-            chosen = chosen if exchange else examples.needed(chosen, base, form)  # one behind takes others' in
+            chosen = examples.needed(chosen, base, form)  # one behind takes others' in
             examples.runs(base, form)
             return once([search.cause(proposal, runs, chosen) for proposal in chosen])
         examples.runs(base, form)  # the run holds the model's own parameters

@@ -12,7 +12,7 @@ from parity.diagnose.operators.attention import interchanged
 from parity.diagnose.operators.formulas import instead
 from parity.diagnose.operators.masks import masked, opened
 from parity.diagnose.operators.masks import others as other_masks
-from parity.diagnose.operators.moves import exchanged, moved, relocated, swapped
+from parity.diagnose.operators.moves import deferred, exchanged, moved, relocated, swapped
 from parity.diagnose.operators.operands import elsewhere, functions, inverted, of_results, omitted, parts
 from parity.diagnose.operators.others import appended, exchanges, inserted, prefixed, replaced
 from parity.diagnose.operators.proposal import Proposal, Spot, always
@@ -40,7 +40,7 @@ PLAIN: tuple[Kind, ...] = (
 BESIDE: tuple[Kind, ...] = (opened, omitted, unset, arguments, siblings, inverted, elsewhere, arranged)
 LAST: tuple[Kind, ...] = (other_masks, replaced, averaged, scaled, turned)
 WHOLE: tuple[Kind, ...] = (swapped,)  # is the cause alone, or none
-MOVES: tuple[Kind, ...] = (exchanged, moved, relocated, prefixed, appended)
+MOVES: tuple[Kind, ...] = (exchanged, deferred, moved, relocated, prefixed, appended)
 # What could be said of much, and is not where something else shows at the end alone.
 LOOSE: tuple[Kind, ...] = (shifted, scaled, replaced, turned, of_results, relocated)
 ORDERS: tuple[Kind, ...] = (arranged, rearranged, turned)

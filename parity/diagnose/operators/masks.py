@@ -10,14 +10,17 @@ import numpy as np
 from parity.backends.operations import Edit, Operation, Trace
 from parity.diagnose.operators.names import of_masks
 from parity.diagnose.operators.others import array_of, given
-from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, flat, hiding
+from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, flat, hides, hiding
 from parity.dtypes import Array
 
 
 def opened(spot: Spot) -> Iterator[Proposal]:
     """A mask that an operation makes hides nothing: everything counts, whichever way round it says so."""
     array = spot.run.trace.values[spot.operation.makes[0]].array if len(spot.operation.makes) == 1 else None
-    if not hiding(array):
+    users = [spot.run.trace.operations[number] for place in spot.operation.makes for number, _ in spot.takers(place)]
+    if not hiding(array) or (
+        array is not None and array.dtype.kind == "f" and not any(hides(of, array) for of in users)
+    ):
         return
     here = f"{called(spot.operation)}{spot.place}"
     behind = {one.name for one in spot.run.trace.operations[spot.number :]}

@@ -91,6 +91,30 @@ def relocated(spot: Spot) -> Iterator[Proposal]:
             yield _moved(spot, number, place, edits, ours, f"or where torch does{at(other)}")
 
 
+def deferred(spot: Spot) -> Iterator[Proposal]:
+    """The operation is done further on, on what a later one makes, as a norm before a block that is one behind it."""
+    operations, values, source = spot.run.trace.operations, spot.run.trace.values, _first(spot.leaves)
+    if source is None or not _passes(spot, spot.number):
+        return
+    shape = values[spot.operation.makes[0]].shape
+    for number in range(spot.number + 1, min(len(operations), spot.number + NEAR)):
+        later = operations[number]
+        array = values[later.makes[0]].array if len(later.makes) == 1 else None
+        if array is None or array.dtype.kind != "f" or array.shape != shape or called(later) == called(spot.operation):
+            continue
+        behind = f"behind torch's {called(later)}{at(later)}"
+        yield Proposal(
+            always(
+                Edit(spot.number, None, partial(passed, source)),
+                Edit(number, after=partial(_through, spot, spot.number)),
+            ),
+            of_omission(spot.run.trace, spot.operation, spot.operation.takes[0][1]),
+            f"tensorflow does {called(spot.operation)} {behind}, and torch before, on "
+            f"{spot.origin(spot.leaves[source].place or 0)}{spot.place}",
+            f"do {called(spot.operation)} at the same place on both sides: {behind}, or before{spot.place}",
+        )
+
+
 def _through_others(spot: Spot) -> Iterator[tuple[int, int, list[Edit]]]:
     """The numbers of near operations of one array, places of operands that go through one of them first, and how."""
     operations, values, seen = spot.run.trace.operations, spot.run.trace.values, set[Any]()
@@ -195,8 +219,9 @@ def _passes(spot: Spot, number: int) -> bool:
     (_, first), *rest = operation.takes
     array = values[operation.makes[0]].array
     floats = array is not None and array.dtype.kind == "f"
-    whole = values[first].shape == values[operation.makes[0]].shape and not values[first].leaf
-    return floats and whole and all(values[place].leaf for _, place in rest)
+    whole = values[first].shape == values[operation.makes[0]].shape
+    made = not values[first].leaf or values[first].leaf.startswith("input")
+    return floats and whole and made and all(values[place].leaf for _, place in rest)
 
 
 def _through(spot: Spot, number: int, array: Array) -> Array:

@@ -68,8 +68,9 @@ def of_omission(trace: Trace, operation: Operation, passes: int) -> str:
         return "clipped"
     if operation.name in CASTS or any(str(value) in CASTS for value in operation.settings.values()):
         return "lower precision"
-    others = [trace.values[place] for _, place in operation.takes if place != passes]
-    single = all(value.shape == () or value.leaf.startswith("constant") for value in others)
+    taken = [place for _, place in operation.takes if place != passes]
+    others = [trace.values[place] for place in taken]
+    single = all(trace.values[place].shape == () or _constant(trace, place) for place in taken)
     if operation.name in PRODUCTS and single:
         return "scale"
     if operation.name in SUMS and single:
@@ -78,6 +79,18 @@ def of_omission(trace: Trace, operation: Operation, passes: int) -> str:
     if operation.name in SUMS and others and floats and not any(value.leaf for value in others):
         return "residual"
     return "extra operation"
+
+
+def _constant(trace: Trace, place: int) -> bool:
+    """Whether a value is a constant, or is made of such alone, as an identity matrix."""
+    makers, waiting = trace.makers(), [place]
+    while waiting:
+        of = waiting.pop()
+        if of in makers:
+            waiting += [taken for _, taken in makers[of].takes]
+        elif not trace.values[of].leaf.startswith("constant"):
+            return False
+    return True
 
 
 def of_masks(mine: Array, theirs: Array) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from parity.backends.operations import Edit, Leaf, Operation
 from parity.diagnose.operators.names import of_omission
-from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, equal, hides, hiding
+from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, equal, hides
 from parity.dtypes import Array
 
 PLAIN: dict[str, Callable[[Array], Array]] = {
@@ -41,11 +41,11 @@ def omitted(spot: Spot) -> Iterator[Proposal]:
         if leaf.place is not None and (values[leaf.place].shape == shape or spot.reorders):
             others = [spot.origin(one) for _, one in operation.takes if one != leaf.place]
             by = f" by {', '.join(others)}" if others else ""
-            hides = any(hiding(values[one].array) for _, one in operation.takes if one != leaf.place)
+            hidden = any(hides(operation, values[one].array) for _, one in operation.takes if one != leaf.place)
             there = f", which goes on with {called(spot.parted[0])}{at(spot.parted[0])}" if spot.parted else ""
             yield Proposal(
                 always(Edit(spot.number, None, partial(passed, place))),
-                "mask missing" if hides else of_omission(spot.run.trace, operation, leaf.place),
+                "mask missing" if hidden else of_omission(spot.run.trace, operation, leaf.place),
                 f"torch does {spot.placed(called(operation) + by)}; it is missing in tensorflow{there}",
                 f"do {called(operation)}{by} in tensorflow too{at(spot.parted[0]) if spot.parted else ''}, or leave it "
                 f"out in torch{spot.place}",
@@ -129,7 +129,11 @@ def elsewhere(spot: Spot) -> Iterator[Proposal]:
             mine, theirs = _told_apart(spot, here, place, origin)
             yield Proposal(
                 always(Edit(spot.number, leaf_at, take=place)),
-                "order" if origin is _made_of else "mask value" if any(map(hides, both)) else "operand",
+                "order"
+                if origin is _made_of
+                else "mask value"
+                if any(hides(operation, array) for array in both)
+                else "operand",
                 f"the {argument} of {operation.name}{spot.place} is {mine} in torch, and {theirs} in tensorflow"
                 f"{spot.by}",
                 f"give {operation.name}{spot.place} the same {argument} on both sides: {mine}, or {theirs}",

@@ -10,7 +10,7 @@ import numpy as np
 from parity.backends.operations import Edit, Operation, Trace, Value
 from parity.diagnose.operators.names import of_omission
 from parity.diagnose.operators.orders import laid, layout
-from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, always, at, called, constant, hiding, origin
+from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, always, at, called, constant, hides, origin
 from parity.dtypes import Array
 
 
@@ -29,10 +29,10 @@ def inserted(spot: Spot) -> Iterator[Proposal]:
                 twin = spot.there.values[operand].array
                 axes = layout(value.array, twin, spot.alignment.digits) if known else None
                 if axes is not None and not _idle(spot, partial(_prepended, spot, place, other, axes)):
-                    hides = any(hiding(spot.there.values[one].array) for _, one in other.takes if one != operand)
+                    hidden = any(hides(other, spot.there.values[one].array) for _, one in other.takes if one != operand)
                     yield Proposal(
                         partial(_prepended, spot, place, other, axes),
-                        "mask missing" if hides else of_omission(spot.there, other, operand),
+                        "mask missing" if hidden else of_omission(spot.there, other, operand),
                         f"tensorflow does {called(other)}{at(other)} before torch's {spot.operation.name}{spot.place}, "
                         "torch does not",
                         f"leave {called(other)} out in tensorflow{at(other)}, or do the same in torch",

@@ -15,7 +15,7 @@ import numpy as np
 from parity.backends.operations import Edit, Editable, Leaf, Operation, Trace, Value
 from parity.checks.results import Cause
 from parity.diagnose.operators.align import Alignment
-from parity.diagnose.operators.names import NOTHING_LEFT
+from parity.diagnose.operators.names import CHOICES, NOTHING_LEFT, PRODUCTS, SUMS
 from parity.dtypes import Array
 
 # Arguments of operations that nobody chooses.
@@ -231,11 +231,15 @@ def hiding(array: Array | None) -> bool:
     return bool(((array == 0) | (array == 1)).all() and array.any() and not array.all())
 
 
-def hides(array: Array | None) -> bool:
-    """Whether an array is a mask, or is added to scores as one: zeros, and what leaves nothing of any score."""
-    if array is None or array.dtype.kind not in "bf" or array.size < 2:
-        return False
-    return hiding(array) or bool(((array == 0) | (array <= NOTHING_LEFT)).all() and array.any())
+def hides(operation: Operation, array: Array | None) -> bool:
+    """Whether an operation hides by an array what else it takes: by zeros in a product or a choice, by large in a sum.
+
+    What is summed up along edges, a matrix of zeros and ones, hides nothing; nor does an identity that is added to it.
+    """
+    if operation.name in SUMS and array is not None and array.dtype.kind == "f" and array.size > 1:
+        return bool(((array == 0) | (array <= NOTHING_LEFT)).all() and array.any() and not array.all())
+    joins = operation.name in PRODUCTS | CHOICES
+    return hiding(array) and (joins or (array is not None and array.dtype.kind == "b"))
 
 
 def always(*edits: Edit) -> Callable[[Trace], Sequence[Edit]]:

@@ -9,7 +9,7 @@ a model of any length is searched, and what is not reached has no cause.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from parity.checks.results import Cause
 from parity.diagnose.operators.align import Alignment, aligned
 from parity.diagnose.operators.attention import named
 from parity.diagnose.operators.families import LOOSE, MOVES, ORDERS, WHOLE, each, levels
+from parity.diagnose.operators.likeness import strain
 from parity.diagnose.operators.others import prefixed
 from parity.diagnose.operators.proposal import Proposal, Spot
 from parity.dtypes import Array
@@ -26,12 +27,14 @@ from parity.dtypes import Array
 # The limits are counts of work, not seconds: the same model gives the same causes on any machine.
 MANY = 200  # edits of which it is asked what they make further on
 FAULTS = 8  # that are looked for one behind another
+WAYS = 3  # first edits on which others are built, where that is quick
 WORK = 4_000  # operations that are run for edits that show nothing at once
 SEARCH = 4  # times as many for a search in all its forms
 SHARE = 2**13  # elements that take as long as an operation
 BEFORE, BEHIND = 12, 12  # operations before and behind those that part, nearest first
 # Names that say a kind, and not the thing.
 KINDS = {"argument", "operand", "operation", "extra operation", "residual", "norm placement"}
+Tried = Iterator[tuple[Proposal, int, int]]  # what each gains, and its level
 
 
 @dataclass
@@ -72,36 +75,54 @@ def closing(runs: Runs, exchange: bool, quick: bool = False, alone: bool = False
     """Yield lists of edits that together leave nothing of the difference on this example, the plainest first.
 
     If `quick`, of those alone that gain something at once; if `alone`, too, single edits that show at the end. Of those
-    that gain as much, the one that leaves less is built on.
+    that gain as much, the one that leaves less is built on, then the next: what is left says little of who is right.
     """
-    base, chosen, work = runs, list[Proposal](), [0.0 if exchange or (quick and not alone) else float(WORK)]
-    for _ in range(1 if alone else FAULTS):
-        best, most, others = None, (0.0, -np.inf), list[Proposal]()
-        for proposal, gained in _tried(base, exchange, work, later=bool(chosen), quick=quick):
-            if runs.work[0] <= 0:
-                return
-            if chosen and proposal.only == "alone":
-                continue
-            gap, limit = left(runs, [*chosen, proposal])
-            runs.work[0] -= runs.cost(proposal.made(base.other.trace)[0].operation)
-            if gap <= limit and _shown(runs, [*chosen, proposal]):
-                yield [*chosen, proposal]
-            elif gained and not proposal.only and (best is None or (gained, -gap) > most):
-                best, most = proposal, (gained, -gap)
-            elif not gained and not proposal.only and gap < np.inf:
-                others.append(proposal)
-        # An epsilon under a root shows three operations further on, where it is divided by: nothing is gained at once.
-        if best is None and not quick:  # what an edit makes further on counts less than what it makes at once
-            further = {at: _further(base, proposal) for at, proposal in enumerate(others[:MANY])}
-            best = others[max(further, key=lambda at: further[at])] if any(further.values()) else None
-        if best is None:
+    work = [0.0 if exchange or (quick and not alone) else float(WORK)]
+    waiting = [list[Proposal]()]
+    while waiting:
+        chosen = waiting.pop(0)
+        ways = list[Proposal]()
+        yield from _step(runs, chosen, exchange, work, quick, ways)
+        if runs.work[0] <= 0:
             return
-        chosen = [*chosen, best]
-        base = replace(base, run=base.run.edited(best.made(base.other.trace)))
+        if not alone and len(chosen) < FAULTS:
+            waiting[:0] = [[*chosen, way] for way in ways[: 1 if chosen or not quick else WAYS]]
 
 
-def _tried(base: Runs, exchange: bool, work: list[float], later: bool, quick: bool) -> Iterator[tuple[Proposal, int]]:
-    """Proposals and what each gains: those at the place, those before it, then what TensorFlow has instead.
+def _step(
+    runs: Runs, chosen: list[Proposal], exchange: bool, work: list[float], quick: bool, ways: list[Proposal]
+) -> Iterator[list[Proposal]]:
+    """Yield edits that close the difference together with those `chosen`; `ways` becomes what else to build on."""
+    edits = [edit for proposal in chosen for edit in proposal.made(runs.other.trace)]
+    base = replace(runs, run=runs.run.edited(edits)) if chosen else runs
+    gaining, others = list[tuple[int, float, Proposal]](), list[Proposal]()
+    closings, at = list[list[Proposal]](), 0
+    for proposal, gained, level in _tried(base, exchange, work, later=bool(chosen), quick=quick):
+        if level > at:  # of those as plain, the one after which the run is most like TensorFlow's
+            yield from sorted(closings, key=partial(_strain, runs))
+            closings, at = [], level
+        if runs.work[0] <= 0:
+            break
+        if chosen and proposal.only == "alone":
+            continue
+        gap, limit = left(runs, [*chosen, proposal])
+        runs.work[0] -= runs.cost(proposal.made(base.other.trace)[0].operation)
+        if gap <= limit and _shown(runs, [*chosen, proposal]):
+            closings.append([*chosen, proposal])
+        elif gained and not proposal.only:
+            gaining.append((gained, -gap, proposal))
+        elif not proposal.only and gap < np.inf:
+            others.append(proposal)
+    yield from sorted(closings, key=partial(_strain, runs))
+    # An epsilon under a root shows three operations further on, where it is divided by: nothing is gained at once.
+    if not gaining and not quick:  # what an edit makes further on counts less than what it makes at once
+        gaining = [(of, 0.0, proposal) for proposal in others[:MANY] if (of := _further(base, proposal))]
+    most = max((gained for gained, _, _ in gaining), default=0)
+    ways += [one[2] for one in sorted(gaining, key=lambda one: one[1], reverse=True) if one[0] == most]
+
+
+def _tried(base: Runs, exchange: bool, work: list[float], later: bool, quick: bool) -> Tried:
+    """Proposals, what each gains, and its level: those at the place, those before it, then what TensorFlow has instead.
 
     What gains nothing at once is run to the end, too, as long as there is `work` left; behind another edit, `later`,
     only where nothing gains.
@@ -114,9 +135,9 @@ def _tried(base: Runs, exchange: bool, work: list[float], later: bool, quick: bo
         first = [n for n, one in enumerate(operations) if not {*one.makes}.isdisjoint(outputs)]
     beside = _beside(base.run, first)
     spots = {number: Spot(base.run, number, alignment, there) for number in (*first, *beside)}
-    plain = False  # whether something plainer than a move has helped: nothing is built on a move then
-    for level in levels(first, beside, exchange):
-        rest, helped = list[tuple[int, Proposal]](), False
+    plain = 0  # what something plainer than a move has gained: a move that gains no more is nothing to build on
+    for at, level in enumerate(levels(first, beside, exchange)):
+        rest, helped = list[tuple[int, Proposal]](), 0
         for kinds, number in level:
             last = not {*operations[number].makes}.isdisjoint(base.run.trace.outputs.values())  # nothing takes it
             for proposal in (
@@ -128,17 +149,17 @@ def _tried(base: Runs, exchange: bool, work: list[float], later: bool, quick: bo
                 for of in each(kind, spots[number])
             ):
                 gained = _gained(base, alignment, number, proposal)
-                helped = helped or (gained > 0 and kinds != WHOLE)
+                helped = max(helped, 0 if kinds == WHOLE else gained)
                 if gained or last:
-                    yield proposal, 0 if (plain and kinds == MOVES) or kinds == WHOLE else gained
+                    yield proposal, 0 if (kinds == MOVES and gained <= plain) or kinds == WHOLE else gained, at
                 else:
                     rest.append((number, proposal))
         for number, proposal in rest:
             if work[0] <= 0 or (helped and later):
                 break
             work[0] -= base.cost(number)
-            yield proposal, 0
-        plain = plain or helped
+            yield proposal, 0, at
+        plain = max(plain, helped)
 
 
 def _beside(run: Editable, first: Sequence[int]) -> list[int]:
@@ -174,7 +195,7 @@ def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -
         edits = proposal.made(runs.other.trace)
         others = all(edit.operation != number for edit in edits)
         if others or any((edit.at is None and edit.change) or edit.after or edit.turns for edit in edits):
-            put = [edit.operation for edit in edits if edit.at is None and not edit.turns]
+            put = [edit.operation for edit in edits if edit.at is None and edit.change]
             own = {result for at in (number, *put) for result in runs.run.trace.operations[at].makes}
             trace = runs.run.again(edits)
             result = _changed(runs, trace, {*own, *alignment.twins[0]})
@@ -241,6 +262,11 @@ def _shown(runs: Runs, chosen: Sequence[Proposal]) -> bool:
     own = {place for edit in edits for place in operations[edit.operation].makes}
     more = (alignment.twins[1].get(place, set()) - own for place in runs.alignment.wanted)
     return not any(alignment.parted) and any(more)
+
+
+def _strain(runs: Runs, chosen: Sequence[Proposal]) -> tuple[int, int]:
+    edited = {edit.operation for proposal in chosen for edit in proposal.made(runs.other.trace)}
+    return strain(runs.alignment, _aligned(runs, chosen), edited)
 
 
 def cause(proposal: Proposal, runs: Runs, chosen: Sequence[Proposal]) -> Cause:
