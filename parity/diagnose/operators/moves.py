@@ -100,7 +100,8 @@ def deferred(spot: Spot) -> Iterator[Proposal]:
     for number in range(spot.number + 1, min(len(operations), spot.number + NEAR)):
         later = operations[number]
         array = values[later.makes[0]].array if len(later.makes) == 1 else None
-        if array is None or array.dtype.kind != "f" or array.shape != shape or called(later) == called(spot.operation):
+        next_to_it = any(place in spot.operation.makes for _, place in later.takes)  # these two are `exchanged`
+        if array is None or array.dtype.kind != "f" or array.shape != shape or next_to_it:
             continue
         behind = f"behind torch's {called(later)}{at(later)}"
         yield Proposal(
