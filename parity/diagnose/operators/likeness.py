@@ -12,7 +12,7 @@ from parity.diagnose.operators.names import PRODUCTS, SUMS
 def strain(before: Alignment, after: Alignment, edited: Collection[int]) -> tuple[int, int]:
     """How little a run in which these operations are edited is like TensorFlow's: the less, the likelier a cause.
 
-    Operations that the edits leave idle count first, as n / (1 + n) of which the 1 is left out: TensorFlow has not got
+    Operations that the edits leave idle count first, as n / (1 + n) without its 1: TensorFlow has not got
     that operation either. Then how few of the values on TensorFlow's way to its outputs are made.
     """
     was, now = before.traces[0], after.traces[0]

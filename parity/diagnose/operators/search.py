@@ -265,6 +265,8 @@ def _shown(runs: Runs, chosen: Sequence[Proposal]) -> bool:
 
 
 def _strain(runs: Runs, chosen: Sequence[Proposal]) -> tuple[int, int]:
+    if not runs.alignment.telling:  # of what is not finite, nothing is like anything
+        return 0, 0
     edited = {edit.operation for proposal in chosen for edit in proposal.made(runs.other.trace)}
     return strain(runs.alignment, _aligned(runs, chosen), edited)
 
