@@ -221,8 +221,8 @@ def _passes(spot: Spot, number: int) -> bool:
     array = values[operation.makes[0]].array
     floats = array is not None and array.dtype.kind == "f"
     whole = values[first].shape == values[operation.makes[0]].shape
-    made = not values[first].leaf or values[first].leaf.startswith("input")
-    return floats and whole and made and all(values[place].leaf for _, place in rest)
+    source = not values[first].leaf or values[first].leaf.startswith("input")
+    return floats and whole and source and all(values[place].leaf for _, place in rest)
 
 
 def _through(spot: Spot, number: int, array: Array) -> Array:
