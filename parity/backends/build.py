@@ -27,7 +27,8 @@ class Build:
     With `promote` it computes in float64 what it asks float32 for, where it is built in float64. With `own` it is taken
     with the weights that it has: each variable is a parameter, whatever layer holds it. In the places `unread` it gives
     something that is not looked at. A weight that one of the modules `apart`, by their own paths, computes from others
-    is none: those others are. `side` is what the pair calls it, `backend` the name of what runs it.
+    is none: those others are. The weights of modules `normed`, by their own paths,
+    are held as g and v, as a weight norm does. `side` is what the pair calls it, `backend` the name of what runs it.
     """
 
     make: Callable[[], Any]
@@ -42,6 +43,7 @@ class Build:
     own: bool = False
     unread: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
+    normed: tuple[str, ...] = ()
     side: str = ""
     backend: str = ""
 

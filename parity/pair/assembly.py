@@ -1,7 +1,7 @@
 """The models of a pair in every precision as they are built: asked whether they run, and linked."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -15,7 +15,7 @@ from parity.backends.protocol import BackendModel, Recordable, Trainable
 from parity.canonical.weights import Weights, drawn
 from parity.dtypes import PRECISIONS, Array, Inputs, precisions
 from parity.errors import ParityError
-from parity.pair import carried, constants, memory, transfer, validation
+from parity.pair import carried, constants, memory, normed, transfer, validation
 from parity.pair.carried import Carried, Values
 from parity.pair.exercised import Exercised
 from parity.pair.link_proof import LinkProof, Unlinked
@@ -93,11 +93,33 @@ class Assembly:
             owners = {name.rpartition(".")[0] for name in models[side, "float32"].computed}
             parted |= {side: paths} if (paths := tuple(sorted(owners & left.keys()))) else {}
         if not parted:
-            return linking
+            return self._normed(linking, builds) if all(linking.left_over.values()) else linking
         self.builds |= {side: replace(builds[side], apart=paths) for side, paths in parted.items()}
         built = {(side, "float32"): self._model(side, "float32") for side in parted}
         other = self._linked_anew(builds | {side: self.builds[side] for side in parted}, models | built)
         return self._linked_anew(builds, models) if any(other.left_over.values()) else other
+
+    def _normed(self, linking: LinkProof, builds: Mapping[str, Build]) -> LinkProof:
+        """Link layers whose weight one side holds as g and v, if all layers have a counterpart then.
+
+        `builds` are those from before the layers were linked.
+        """
+        models = dict(self.models)
+        (one, ours), (other, theirs) = linking.left_over.items()
+        for side, plain, beside, held in ((one, ours, other, theirs), (other, theirs, one, ours)):
+            model = models[beside, "float32"]
+            if len(plain) != len(held) or normed.directions(beside, model, self.builds[beside], held) != {*held}:
+                continue
+            self.builds[side] = replace(builds[side], normed=tuple(plain))
+            built = {(side, "float32"): self._model(side, "float32")}
+            anew = self._linked_anew({**builds, side: self.builds[side]}, models | built)
+            if not any(anew.left_over.values()):
+                for path in plain:
+                    how = f"g and v of a weight norm are trained in its place, as {beside} has them"
+                    self.exercised.leave_out(f"training of the plain weight of {side}'s {path}", how)
+                return anew
+            return self._linked_anew(builds, models)
+        return linking
 
     def _linked_anew(self, builds: Mapping[str, Build], models: Mapping[Of, BackendModel]) -> LinkProof:
         """Link float32 models, some of which links gave another form before; they and their builds are in use then."""
@@ -150,6 +172,8 @@ class Assembly:
         if not self._given:
             return None
         values = {side: self._formed(side) for side in self.sides}
+        for side, build in ((side, build) for side, build in self.builds.items() if build.normed):
+            values = normed.with_lengths(values, side, self._links_of({self.sides.index(side): build.normed}))
         one, other = (self._linking.idle[side] for side in self.sides)
         paths = {link.ours for link in self._linking.links if link.ours in one and link.theirs in other}
         names = {name: name.rpartition(".")[0] for name in values[self.sides[0]]}
@@ -158,7 +182,12 @@ class Assembly:
 
     def _computed(self) -> set[str]:
         """The links of whose layers a side computes its weights."""
-        of = [{name.rpartition(".")[0] for name in self.models[side, "float32"].computed} for side in self.sides]
+        of = [[name.rpartition(".")[0] for name in self.models[side, "float32"].computed] for side in self.sides]
+        return self._links_of({at: [*of[at], *self.builds[side].normed] for at, side in enumerate(self.sides)})
+
+    def _links_of(self, paths: Mapping[int, Collection[str]]) -> set[str]:
+        """The links of layers at these paths of the first side, 0, or of the second, 1, by the first side's paths."""
+        of = [paths.get(at, ()) for at in range(2)]
         return {link.ours for link in self._linking.links if link.ours in of[0] or link.theirs in of[1]}
 
     def _formed(self, side: str) -> Values:

@@ -59,7 +59,7 @@ class Model:
                 self._forward(self._tensors(sample), False)  # variables exist after the first call
             entropy = keras.losses.SparseCategoricalCrossentropy
             self._criterion = entropy(from_logits=True, ignore_class=pad, dtype=wide(dtype))
-        self.computed, self.moving = modules.evaluate(self.module, self._build.custom, self._build.apart)
+        self.computed, self.moving = modules.evaluate(self.module, self._build)
         self._trace()
         self._nodes = list(hooks.named_modules(self.module))
         self.rename(self._build.form, self._build.nodes)

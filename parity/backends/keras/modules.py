@@ -12,7 +12,7 @@ import inspect
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -20,9 +20,9 @@ import keras
 import numpy as np
 from keras.src.backend.common import global_state
 
+from parity.backends.build import Build
 from parity.backends.hooks import set_class_attribute, set_instance_attribute
 from parity.backends.keras.engine import engine
-from parity.canonical.custom import Custom
 from parity.dtypes import Inputs, Module, Outputs, Variable
 from parity.errors import ParityError, named
 
@@ -159,11 +159,10 @@ def apart(module: Module) -> Module:
     return module
 
 
-def evaluate(module: Module, custom: Custom, apart: Collection[str]) -> tuple[dict[str, str], set[str]]:  # noqa: ARG001 Keras keeps every weight that it computes
+def evaluate(module: Module, build: Build) -> tuple[dict[str, str], set[str]]:  # noqa: ARG001 Keras keeps every weight that it computes
     """Make a weight of each that is computed from others, as it is in evaluation mode; its name -> what computed it.
 
-    And the names of those that are others in training mode. Layers that `custom` tells of, and modules at the paths
-    `apart`, stay as they are.
+    And the names of those that are others in training mode.
     """
     return {}, set()
 

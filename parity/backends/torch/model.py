@@ -59,7 +59,7 @@ class Model:
         if self._promoted.on:
             widen(self.module)
         self.module.eval()
-        self.computed, self.moving = modules.evaluate(self.module, self._build.custom, self._build.apart)
+        self.computed, self.moving = modules.evaluate(self.module, self._build)
         self._nodes = list(hooks.named_modules(self.module))
         self._running, self.unread = Running(self._call), dict[str, str]()
         self.rename(self._build.form, self._build.nodes)

@@ -6,17 +6,18 @@ Its counterpart is `parity/backends/keras/modules.py`.
 import contextlib
 import copy
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
+from torch.nn.utils import parametrizations, parametrize, prune, remove_spectral_norm, remove_weight_norm
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from parity.backends.build import Build
 from parity.backends.nesting import spread
-from parity.canonical.custom import WHOLE, Custom, teaches
+from parity.canonical.custom import WHOLE, teaches
 from parity.dtypes import Inputs, Outputs
 from parity.errors import ParityError, named
 
@@ -92,14 +93,17 @@ def apart(module: nn.Module) -> nn.Module:
         return module
 
 
-def evaluate(module: nn.Module, custom: Custom, apart: Collection[str]) -> tuple[dict[str, str], set[str]]:
+def evaluate(module: nn.Module, build: Build) -> tuple[dict[str, str], set[str]]:
     """Make a weight of each that is computed from others, as it is in evaluation mode; its name -> what computed it.
 
-    And the names of those that are others in training mode. Layers that `custom` tells of, and modules at the paths
-    `apart`, stay as they are.
+    And the names of those that are others in training mode. Layers that the build's `custom` tells of, and modules at
+    its paths `apart`, stay as they are; those at its paths `normed` get a weight norm.
     """
     computed, moving = dict[str, str](), set[str]()
+    custom, apart = build.custom, {*build.apart, *build.normed}
     taught = [path for path, owner in module.named_modules() if WHOLE in custom or teaches(owner, custom)]
+    for path in build.normed:
+        parametrizations.weight_norm(module.get_submodule(path))
     for path, owner in list(module.named_modules()):
         if path in apart or any(not of or path == of or path.startswith(f"{of}.") for of in taught):
             continue
