@@ -106,9 +106,9 @@ class Assembly:
         """
         models = dict(self.models)
         (one, ours), (other, theirs) = linking.left_over.items()
-        for side, plain, beside, held in ((one, ours, other, theirs), (other, theirs, one, ours)):
+        for side, plain, beside, parts in ((one, ours, other, theirs), (other, theirs, one, ours)):
             model = models[beside, "float32"]
-            if len(plain) != len(held) or normed.directions(beside, model, self.builds[beside], held) != {*held}:
+            if len(plain) != len(parts) or normed.directions(beside, model, self.builds[beside], parts) != {*parts}:
                 continue
             self.builds[side] = replace(builds[side], normed=tuple(plain))
             built = {(side, "float32"): self._model(side, "float32")}

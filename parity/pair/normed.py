@@ -42,8 +42,8 @@ def _points(model: BackendModel, build: Build, weights: Mapping[str, Array], nam
     for factor in (1, 2, -1):
         model.write({**weights, name: factor * weights[name]})
         runs.append(model.outputs(build.sample))
-    longer, turned = (max(float(np.max(np.abs(of[at] - runs[0][at]), initial=0)) for at in of) for of in runs[1:])
-    return LESS * longer < turned
+    longer, opposite = (max(float(np.max(np.abs(of[at] - runs[0][at]), initial=0)) for at in of) for of in runs[1:])
+    return LESS * longer < opposite
 
 
 def with_lengths(values: Mapping[str, Values], side: str, paths: Collection[str]) -> dict[str, Values]:
