@@ -63,7 +63,7 @@ def _order(kind: str, parameter: str, axis: int, places: Array) -> Order | None:
             turned = np.arange(count).reshape(outer, size, inner // size).swapaxes(1, 2).reshape(-1)
             if np.array_equal(places, turned):
                 return _turned(outer, size, inner // size, where, inputs)
-    return _blocks(places, where)
+    return _blocks(places, where, inputs)
 
 
 def _turned(outer: int, size: int, rest: int, where: str, inputs: bool) -> Order:
@@ -79,14 +79,21 @@ def _turned(outer: int, size: int, rest: int, where: str, inputs: bool) -> Order
     return Order("head split", description)
 
 
-def _blocks(places: Array, where: str) -> Order | None:
-    """Blocks of equal size in another order: query, key and value, or heads."""
+def _blocks(places: Array, where: str, inputs: bool) -> Order | None:
+    """Blocks of equal size in another order: query, key and value, heads, or those of all three in each head."""
     for count in range(2, min(len(places), 16) // 2 * 2 + 1):
         if len(places) % count or len(places) // count < 2:
             continue
         size = len(places) // count
         order = places[::size] // size
         if np.array_equal(places, (order[:, None] * size + np.arange(size)).reshape(-1)):
+            # A fused kernel of (heads, query key value, width) that is read as (query key value, heads, width).
+            for rows in (n for n in (3, count // 3) if 1 < n < count and count % 3 == 0):
+                if np.array_equal(order, np.arange(count).reshape(rows, -1).T.reshape(-1)):
+                    description = (
+                        f"with its {count} blocks{where} read as ({rows}, {count // rows}) the other way round"
+                    )
+                    return Order("flatten order" if inputs else "head split", description)
             description = f"with its {count} blocks{where} in the order {', '.join(map(str, order + 1))}"
-            return Order("query key value" if count == 3 else "weights changed", description)
+            return Order("query key value" if count == 3 else "order", description)
     return None

@@ -72,7 +72,7 @@ def _blocks(port: Values, names: list[str], size: int, count: int) -> _Blocks:
     if len(own) > 1 or len({*map(frozenset, all_of_them)}) > 1:
         return _Blocks(names if len(own) > 1 else beside, size, count, GATE_ORDER)
     lone = count == len(("query", "key", "value")) and len(all_of_them) == 1
-    return _Blocks(names, size, count, "query key value" if lone else "weights changed")
+    return _Blocks(names, size, count, "query key value" if lone else "order")
 
 
 def _kernels(port: Values, names: Sequence[str], size: int) -> list[tuple[int, ...]]:

@@ -90,7 +90,7 @@ def _of_values(group: list[Origins], port: Values, source: Values) -> Iterator[C
     if all(ORDERED in of.how and JOINED not in of.how for of in group):
         whole = [[views for _, views in arranged(source[of.sources[0]], of.shape)] for of in group]
         for views in zip(*whole, strict=False):
-            what, description = _order(views[0], port[group[0].name]) or ("weights changed", ORDERED)
+            what, description = _order(views[0], port[group[0].name]) or ("order", ORDERED)
             yield what, description, {of.name: array for of, array in zip(group, views, strict=True)}
     shape = group[0].shape
     for first, second in combinations(range(len(shape)), 2):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from parity.diagnose.layers.orders import ordered
 from parity.diagnose.stages.own_relations import changes
 
 RANDOM = np.random.default_rng(0)
@@ -65,7 +66,7 @@ def test_blocks_that_may_be_gates_or_not_are_called_neither():
     wanted = {"first.kernel": drawn(4, 12), "second.kernel": drawn(4, 12)}
     port = {name: gates(array, (1, 0, 2)) for name, array in wanted.items()}
 
-    assert proposed(port, port, wanted) == [("weights changed", "with its 3 blocks in the order 2, 1, 3")]
+    assert proposed(port, port, wanted) == [("order", "with its 3 blocks in the order 2, 1, 3")]
 
 
 @pytest.mark.parametrize("shapes", [((10, 12), (10, 6)), ((10, 2, 6), (10, 1, 6))], ids=str)
@@ -134,3 +135,25 @@ def test_halves_that_a_converter_turned_are_called_so(parts):
     found = proposed(turned(wanted, parts), wanted, wanted)
 
     assert found[0] == ("rotary halves", "with each of 2 heads having what was interleaved in halves along axis 1")
+
+
+PER_HEAD = [0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11]  # query, key and value of four heads, as those of each head
+
+
+def test_a_fused_kernel_that_was_cut_otherwise_is_a_split_of_heads():
+    wanted = {"qkv.weight": drawn(10, 48), "qkv.bias": drawn(48)}
+    port = {name: gates(array, PER_HEAD) for name, array in wanted.items()}
+
+    told = "with its 12 blocks along axis 1 read as (4, 3) the other way round"
+    assert {*proposed(port, wanted, wanted)} == {("head split", told)}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "cause"),
+    [([0, 2, 1, 3], "order"), ([1, 0, 2], "query key value"), ([0, 2, 4, 1, 3, 5], "head split")],
+    ids=["four", "three", "three of two"],
+)
+def test_blocks_in_another_order_are_no_single_values(blocks, cause):
+    array = drawn(5, 24)
+
+    assert [of.cause for of in ordered("dense", "", array, gates(array, blocks))] == [cause]
