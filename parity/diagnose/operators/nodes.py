@@ -110,6 +110,6 @@ def _fixed(trace: Trace) -> set[int]:
     """The values that no input reaches: parameters, and what is made of them."""
     fixed = {at for at, value in enumerate(trace.values) if value.leaf and not value.leaf.startswith("input")}
     for one in trace.operations:
-        if one.takes and all(at in fixed for _, at in one.takes):
+        if one.whole and one.takes and all(at in fixed for _, at in one.takes):
             fixed |= {*one.makes}
     return fixed

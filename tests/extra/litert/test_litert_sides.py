@@ -136,6 +136,33 @@ def test_what_an_operator_lacks_is_placed_there_and_not_behind_it(tmp_path, chan
     assert finding.diagnosis.where == (of(path)._file.name(of(path)._file.graph.operators[place].outputs[0]),)
 
 
+def recurrent():
+    keras.utils.set_random_seed(3)
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((5, 3), batch_size=1), layers.LSTM(6, return_sequences=True), layers.Dense(4)]
+    )
+    model.layers[-1].bias.assign([-1.0, 0.5, 1.0, 2.0])
+    return model
+
+
+def without_the_last_bias(graph, of):
+    [*_, tensor] = [of.tensors[one.inputs[2]] for one in of.operators if len(one.inputs) == 3]
+    graph.buffers[tensor.buffer].data = np.zeros(4 * 4, np.uint8)
+
+
+def test_a_bias_that_the_last_operator_lacks_is_placed_behind_a_loop_too(tmp_path):
+    """What the source's loop makes is no constant, though the trace has not all that it takes."""
+    file = converted(tmp_path / "clean.tflite", recurrent())
+    path = edited(tmp_path / "wrong.tflite", file, without_the_last_bias)
+    pair = Pair("acme", tensorflow=recurrent, litert=path, inputs=arrays(5, 3).map(lambda rows: rows[:1]))
+    [finding] = api.check(pair, examples=1, checks=["forward"])["forward"].findings
+
+    [one] = [of for of in finding.diagnosis.operations if of.side == "litert"]
+    assert one.call.startswith("FULLY_CONNECTED(")
+    assert finding.diagnosis.where == (one.layer,)
+
+
 def test_weights_in_half_precision_are_found(tmp_path):
     options = {"optimizations": [tf.lite.Optimize.DEFAULT]}
     options["target_spec"] = tf.lite.TargetSpec(supported_types=[tf.float16])
