@@ -4,16 +4,18 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from parity.diagnose.relations import LAYOUTS, Origins, tied, unused
+from parity.diagnose.relations import CONSTANT, LAYOUTS, Origins, tied, unused
 
 EQUAL, UNKNOWN = "equal bits", "unlike any number of the source"
 MISSING, TIED = "in the source only", "tied in the port to what was made from {}"
 SETTINGS = ("setting", "changed", "the port", "how far")
 WITHOUT = "without effect"
 HEAD = ("parameter", "shape", "made from", "how")
+ANY = "any of this one number"  # which of several such arrays it was does not show
 FEW = 3  # sources of one parameter that are named
 
 
@@ -40,7 +42,7 @@ def counted(origins: Sequence[Origins], source: Mapping[str, Any], names: tuple[
     if not known:
         return f"nothing in {names[1]} was made from {names[0]}"
     text = f"{len(known)} of {len(origins)} parameters were made from the source's, {len(same)} of them bit for bit"
-    left = len(unused(source, origins)) - len(tied(source, origins))
+    left = sum(count for _, count in _left(origins, source))
     return text + (f"; {left} of the source have no part in the port" if left else "")
 
 
@@ -85,9 +87,12 @@ def rows(origins: Sequence[Origins]) -> list[tuple[str, tuple[int, ...], str, tu
     """
     alike: dict[tuple[str, tuple[int, ...], str, tuple[str, ...]], list[Origins]] = {}
     for of in origins:
-        alike.setdefault((_pattern(of.name), of.shape, _sources(map(_pattern, of.sources)), of.how), []).append(of)
+        sources = ANY if CONSTANT in of.how else _sources(map(_pattern, of.sources))
+        alike.setdefault((_pattern(of.name), of.shape, sources, of.how), []).append(of)
     return [
-        (*row, len(group)) if len(group) > 1 else (group[0].name, row[1], _sources(group[0].sources), row[3], 1)
+        (*row, len(group))
+        if len(group) > 1
+        else (group[0].name, row[1], row[2] if row[2] == ANY else _sources(group[0].sources), row[3], 1)
         for row, group in alike.items()
     ]
 
@@ -98,10 +103,17 @@ def _counted(name: str, count: int) -> str:
 
 
 def _left(origins: Sequence[Origins], source: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """(name or pattern, how many) of the source's parameters that have no part in the port, but for tied ones."""
+    """(name or pattern, how many) of the source's parameters that have no part in the port, but for tied ones.
+
+    Nor those that repeat one number where the port has such an array of it, which may be this one.
+    """
+    numbers = {of.plain.flat[0] for of in origins if CONSTANT in of.how and of.plain is not None}
+    others = tied(source, origins)
     alike: dict[str, list[str]] = {}
-    for name in [name for name in unused(source, origins) if name not in tied(source, origins)]:
-        alike.setdefault(_pattern(name), []).append(name)
+    for name in unused(source, origins):
+        same = {*np.unique(source[name])}
+        if name not in others and not (len(same) == 1 and same <= numbers):
+            alike.setdefault(_pattern(name), []).append(name)
     return [(pattern if len(names) > 1 else names[0], len(names)) for pattern, names in alike.items()]
 
 
