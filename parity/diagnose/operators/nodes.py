@@ -86,7 +86,9 @@ def _lacks(alignment: Alignment, place: int, step: Operation, takers: Sequence[O
     other = alignment.traces[1 - place]
     added = [other.values[at] for _, at in step.takes if at in fixed]
     if step.name in TERMS and any(value.sketch.size > 1 for value in added):
-        return not any(one.name in TERMS for one in takers)  # else it has the term, and another one
+        own = _fixed(alignment.traces[place])  # a residual adds what the inputs reach
+        terms = [one for one in takers if one.name in TERMS and any(at in own for _, at in one.takes)]
+        return not terms  # else it has the term, and another one
     alone = step.name in FUNCTIONS or (step.name in TERMS and bool(added))  # and no part of what a node does at once
     return alone and any(_goes_on(alignment, place, one, step) for one in takers)
 

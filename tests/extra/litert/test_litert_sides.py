@@ -22,6 +22,7 @@ import keras  # noqa: E402 behind parity, which settles the order
 import tensorflow as tf  # noqa: E402 behind torch, and behind what is skipped without LiteRT
 
 INPUTS = arrays(8, 8, 3)
+ADD = schema.BuiltinOperator.ADD
 
 
 def build(alpha=0.2):
@@ -161,6 +162,30 @@ def test_a_bias_that_the_last_operator_lacks_is_placed_behind_a_loop_too(tmp_pat
     [one] = [of for of in finding.diagnosis.operations if of.side == "litert"]
     assert one.call.startswith("FULLY_CONNECTED(")
     assert finding.diagnosis.where == (one.layer,)
+
+
+def residual():
+    keras.utils.set_random_seed(3)
+    x = keras.Input((None, 3))
+    model = keras.Model(x, keras.layers.Softmax()(x + keras.layers.Dense(3)(x)))
+    model.layers[1].bias.assign([-1.0, 0.5, 2.0])
+    return model
+
+
+def with_a_bias_of_zero(graph, of):
+    [first, _] = [one for one in of.operators if graph.operatorCodes[one.opcodeIndex].builtinCode == ADD]
+    graph.buffers[of.tensors[first.inputs[1]].buffer].data = np.zeros(3 * 4, np.uint8)
+
+
+def test_a_bias_that_is_lacking_before_a_residual_is_placed_where_it_was_added(tmp_path):
+    """The sum that takes what lacks it adds something that the inputs reach, and no bias."""
+    file = converted(tmp_path / "clean.tflite", residual())
+    path = edited(tmp_path / "wrong.tflite", file, with_a_bias_of_zero)
+    pair = Pair("acme", tensorflow=residual, litert=path, inputs=arrays(5, 3))
+    [finding] = api.check(pair, examples=1, checks=["forward"])["forward"].findings
+
+    [place] = finding.diagnosis.where
+    assert place.endswith("/BiasAdd")
 
 
 def test_weights_in_half_precision_are_found(tmp_path):
