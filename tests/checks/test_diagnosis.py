@@ -56,6 +56,16 @@ def test_a_finding_whose_causes_are_all_proved_has_nothing_by_which_to_look_for_
     assert [line.partition(":")[0].strip() for line in told[1:]] == ["cause", "fix", "rerun"]
 
 
+def test_the_lines_of_code_are_there_unless_a_cause_has_them():
+    first = (replace(FIRST[0], file="/home/acme/net.py", line=7, code="self.norm(x)"),)
+    cause = epsilon("bn1")
+    diagnosis = Diagnosis(("bn1",), (cause,), operations=first)
+    named = replace(diagnosis, causes=(replace(cause, told="torch calls batch_norm (net.py:7)"),))
+
+    assert "/home/acme/net.py:7: self.norm(x)" in finding(diagnosis).text()
+    assert "first operations" not in finding(named).text()
+
+
 def test_a_finding_of_which_a_place_is_open_has_all_places_and_the_operations():
     diagnosis = Diagnosis(LAYERS, tuple(map(epsilon, LAYERS)), operations=FIRST, open=("bn6",))
     told = finding(diagnosis).text()

@@ -233,7 +233,7 @@ def test_what_tensorflow_does_behind_all_of_torchs_is_named():
     _, [cause] = found(PairModels(Pair("twice", Twice, KerasTwiceTurned, inputs=strategies.arrays(3), call=call)))
 
     assert cause.name == "activation"
-    assert "tensorflow does Softmax() (test_operator_moves.py:" in cause.told
+    assert "tensorflow applies Softmax() (test_operator_moves.py:" in cause.told
 
 
 def test_an_edit_that_is_not_needed_is_left_out():

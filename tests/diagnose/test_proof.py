@@ -73,7 +73,7 @@ def ended(torch_end, keras_end, out=3, scale=1.0):
 
 # Of 3 numbers, or 1, the output of the second layer is small enough to be its own hard_tanh.
 FEW = {
-    "logits and probabilities": ((same, tf.nn.softmax, 3), "activation", "tensorflow does Softmax()"),
+    "logits and probabilities": ((same, tf.nn.softmax, 3), "activation", "tensorflow applies Softmax()"),
     "one logit and its probability": ((torch.sigmoid, same, 1), "activation", "torch does sigmoid()"),
     "two hard sigmoids": (
         (nn.Hardsigmoid(), lambda x: tf.clip_by_value(0.2 * x + 0.5, 0, 1), 3),

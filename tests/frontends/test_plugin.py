@@ -101,6 +101,11 @@ outputs differ, max |diff| 2.4e-07 (limit *); first in layer head
   cause: head: weights changed: tensorflow computes as if kernel at 3, 5 were *, not *
     fix: copy the parameter again: single values were altered (tensorflow); with this corrected, * drops from * to *
   note: a cause is measured at its own place, *
+  first operations that differ:
+    torch linear(*) in head
+      *: logits = self.head(*
+    tensorflow MatMul(*) in head
+      *: logits = self.head(*
   rerun: pytest --parity mine:off_by_a_millionth -k 'mine:off_by_a_millionth and forward' --parity-seed 1 *-examples 3
 """.strip().splitlines()
 

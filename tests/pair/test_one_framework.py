@@ -97,7 +97,7 @@ def test_a_fault_of_a_torch_module_has_a_place_and_a_cause(fault, where):
 
     assert found.where == (where,)
     assert [operation.side for operation in found.operations][:2] == ["old", "new"]
-    assert "old32" in str(report)
+    assert "old32" in report.findings[0].message
     assert re.search(r"\bold\b", told(report))
     assert not re.search(r"\btorch\b|tensorflow", told(report))
     assert (torch.get_default_dtype(), torch.backends.cuda.flash_sdp_enabled()) == before

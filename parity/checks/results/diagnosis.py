@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 MANY = 3  # layers of one cause that are told in one
 NAMED = 4  # layers that a line names
@@ -135,10 +136,14 @@ class Diagnosis:
 
     @property
     def repeated(self) -> tuple[str, ...]:
-        """The lines of a finding that say nothing beside others: its headline has the place, a cause what differs."""
-        if self.settled:
-            return self.introduced, self.first
-        return (self.introduced,) if len(self.where) <= NAMED else ()
+        """The lines of a finding that say nothing beside others.
+
+        A headline has the place; causes that are proved may have the lines of code of all operations that differ.
+        """
+        lines = (self.introduced,) if self.settled or len(self.where) <= NAMED else ()
+        causes = " ".join(self.texts)
+        lines_of_code = {f"({Path(one.file).name}:{one.line})" for one in self.operations if one.file}
+        return (*lines, self.first) if self.settled and all(of in causes for of in lines_of_code) else lines
 
     @property
     def texts(self) -> tuple[str, ...]:
