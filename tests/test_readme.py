@@ -47,8 +47,6 @@ def test_the_commands_are_those_of_ci():
     assert "python -m pip install tox && tox" in README
     assert "python -m pip install tox && tox" in (ROOT / ".ci" / "run").read_text()
     assert 'python -m pip install ".[cpu]" -c constraints.txt && parity check' in README
-    (pinned,) = re.findall(r"^torch==.*$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    assert f"`python -m pip install {pinned} --index-url https://download.pytorch.org/whl/cpu`" in README
 
 
 def test_the_example_runs(monkeypatch, tmp_path, lstm):

@@ -8,7 +8,9 @@ import gc
 import importlib
 
 from parity import backends
+from parity.backends import process
 
+process.restore()
 backends.load(backends.installed())
 with contextlib.suppress(ImportError):  # torch.export.load imports it at its first call: two seconds a process
     importlib.import_module("torch.export.pt2_archive")

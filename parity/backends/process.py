@@ -6,6 +6,7 @@ costs a tenth of a new interpreter, and a fork after an operation would hang.
 
 import atexit
 import contextlib
+import json
 import multiprocessing
 import os
 import pickle
@@ -24,6 +25,7 @@ from parity.errors import ParityError
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
+BEFORE = "PARITY_ENVIRONMENT_BEFORE"  # variables that are others while the fork server starts, as JSON
 
 
 def fresh(function: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs) -> Result:
@@ -113,10 +115,37 @@ def warm() -> None:
     resource_tracker.ensure_running()  # would lift the mask if the server were the first to start it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        forkserver.ensure_running()
+        with _importing_as_here():
+            forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     _ending_with_us(os.getpid())
+
+
+@contextlib.contextmanager
+def _importing_as_here() -> Iterator[None]:
+    """Have an interpreter that is started inside import from where this process does.
+
+    By itself it would look first into the directory that it is started in, and take a checkout's parity, or a user's
+    file with the name of a library, for what this process has. `parity.backends.preload` puts the variables back.
+    """
+    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    others = {"PYTHONSAFEPATH": "1", "PYTHONPATH": paths}
+    before = {name: os.environ.get(name) for name in others}
+    os.environ |= {**others, BEFORE: json.dumps(before)}
+    try:
+        yield
+    finally:
+        restore()
+
+
+def restore() -> None:
+    """Put back what `_importing_as_here` changed of the environment; in the server, too, for what it starts."""
+    for name, value in json.loads(os.environ.pop(BEFORE, "{}")).items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @cache

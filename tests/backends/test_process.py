@@ -4,9 +4,11 @@ import gc
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import parity
 from parity.backends.process import fresh
 from parity.errors import ParityError
 from parity.files import read_text
@@ -62,3 +64,30 @@ def test_a_script_without_a_main_guard_is_not_run_again(tmp_path):
     result = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert (result.returncode, result.stdout, result.stderr) == (0, "top\n", "")
+
+
+ELSEWHERE = """
+import importlib.util
+import os
+import parity
+from parity.backends.process import fresh
+
+print(parity.__file__ == fresh(importlib.util.find_spec, "parity").origin)
+print(os.environ.get("PYTHONPATH"), fresh(os.getenv, "PYTHONPATH"), fresh(os.getenv, "PYTHONSAFEPATH"))
+print(os.getcwd() == fresh(os.getcwd))
+"""
+
+
+def test_it_imports_from_where_the_caller_does(tmp_path):
+    """A checkout of parity in the directory that it is started in is not the one that is installed."""
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "script.py").write_text(ELSEWHERE)
+    (tmp_path / "parity").mkdir()
+    (tmp_path / "parity" / "__init__.py").write_text("")
+    place = str(Path(parity.__file__).parents[1])
+    command = [sys.executable, "scripts/script.py"]
+    environment = {**os.environ, "PYTHONPATH": place}
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == ["True", f"{place} {place} None", "True"]

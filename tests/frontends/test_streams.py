@@ -9,15 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
 from parity import api, selftest
 from parity.checks.results import Failure, status
 from parity.errors import ParityError
 from parity.frontends import cli
-from parity.frontends.cli import console, several
+from parity.frontends.cli import console, progress, several
+from parity.frontends.cli.rows import Lines, Rows
 from parity.pair import link_table
 from parity.pair.constants import Constants
 from parity.report.document import text
+from parity.report.terminal import Printed
 from tests.helpers import ports, reports
 
 SHELL = {
@@ -171,10 +175,24 @@ def test_of_several_pairs_none_costs_another(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         several.run(["a", "d", "c"], work, write, shown.append)
     assert written[-1] == (["A"], {"d": "not run yet", "c": "not run yet"})
-    monkeypatch.setattr(several, "interrupt", True)  # what it hit may raise something else, or nothing
+    monkeypatch.setattr(console, "interrupt", True)  # what it hit may raise something else, or nothing
     with pytest.raises(KeyboardInterrupt):
         several.run(["a"], work, write, shown.append)
     assert len(written) == 4
+
+
+def test_a_check_that_ctrl_c_ended_has_no_row(monkeypatch):
+    """It ends with whatever was raised in the place of the exception that it swallowed."""
+    [outcome, *_] = reports.failing().checks
+    screen = Console(file=io.StringIO())
+    bar = progress.Bar(Progress(console=screen), 0)
+    rows = Rows(bar, Printed(screen))
+    monkeypatch.setattr(console, "interrupt", True)
+    for told in (rows.ended, rows.settled, Lines(bar, "acme", quiet=False).ended):
+        with pytest.raises(KeyboardInterrupt):
+            told(outcome)
+
+    assert screen.file.getvalue() == ""
 
 
 def test_an_error_outweighs_a_finding_in_the_exit_status():

@@ -187,12 +187,17 @@ def output(what: str, html: bool = True) -> Callable[[Callable[..., int]], Calla
     return decorate
 
 
+def go_on() -> None:
+    """Raise KeyboardInterrupt once Ctrl-C was pressed: what it hit may have swallowed it, or raised something else."""
+    if interrupt:
+        raise KeyboardInterrupt
+
+
 def interruptible(tick: Callable[..., None]) -> Callable[..., None]:
-    """Make a tick raise KeyboardInterrupt once Ctrl-C was pressed: one that hits a finalizer is swallowed there."""
+    """Make a tick raise KeyboardInterrupt once Ctrl-C was pressed."""
 
     def ticking(*args: Any) -> None:
-        if interrupt:
-            raise KeyboardInterrupt
+        go_on()
         tick(*args)
 
     return ticking

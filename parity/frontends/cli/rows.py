@@ -5,7 +5,7 @@ The bar is on standard error and the rows are on standard output, which a pipe m
 
 from parity.api import Watch
 from parity.checks.results import Outcome, Report
-from parity.frontends.cli.console import interruptible
+from parity.frontends.cli.console import go_on, interruptible
 from parity.frontends.cli.progress import Bar
 from parity.report.terminal import Printed
 
@@ -27,13 +27,15 @@ class Rows(Watch):
                 self._printed.begun(report)
 
     def ended(self, outcome: Outcome) -> None:
-        """Print the row of a check that has ended."""
+        """Print the row of a check that has ended, unless Ctrl-C ended it."""
+        go_on()
         if self._printed:
             with self._bar.aside():
                 self._printed.ended(outcome)
 
     def settled(self, outcome: Outcome) -> None:
-        """Print a finding, once its place and cause are known."""
+        """Print a finding, once its place and cause are known, unless Ctrl-C ended the search for them."""
+        go_on()
         if self._printed and outcome.headline:
             with self._bar.aside():
                 self._printed.settled(outcome)
@@ -51,7 +53,8 @@ class Lines(Watch):
         self._tick(check)
 
     def ended(self, outcome: Outcome) -> None:
-        """Print what a check came to, and how long it took."""
+        """Print what a check came to, and how long it took, unless Ctrl-C ended it."""
+        go_on()
         if self._console:
             line = f"{self._target}: {outcome.name}: {outcome.verdict}, {outcome.seconds:.1f} s"
             self._console.print(line, soft_wrap=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from parity.backends.interrupt import interrupt
 from parity.backends.workers import Workers
 from parity.errors import ERRORS, ParityError, reason
+from parity.frontends.cli.console import go_on
 
 Result = TypeVar("Result")
 WAITING = "not run yet"
@@ -66,8 +66,7 @@ def run(
         end = _ended(work, target)
         if len(targets) == 1 and end.error is not None:
             raise end.error
-        if interrupt:  # what Ctrl-C hits may raise something else, which must not be taken for a result
-            raise KeyboardInterrupt
+        go_on()  # what Ctrl-C hits may raise something else, which must not be taken for a result
         came(place, end)
     return runs
 
