@@ -38,7 +38,7 @@ def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
     """Judge each parameter as loaded; where some differ, judge the outputs, and keep of these what the outputs heed."""
     carried = corners.carried
     if carried is None:
-        return [Verdict(UNRELATED, "identical", len(corners.layout), 0.0, 0.0, "nothing was carried over")]
+        return [Verdict("parameters as loaded", "identical", len(corners.layout), 0.0, 0.0, UNRELATED)]
     ours, theirs = (carried.values[side] for side in corners.sides)
     verdicts = [*carried.verdicts.values()]
     if not any(verdict.fails for verdict in verdicts):

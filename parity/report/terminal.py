@@ -162,7 +162,9 @@ def _row(check: Outcome, width: int) -> Text:
         difference, limit = (f"{number:.1e}" if number else "0" for number in (worst.figure, worst.limit))
         if worst.figure and not worst.limit:  # a count, which the headline tells
             difference = "unequal"
-        figures = difference, limit, worst.subject
+        # Where all is equal, no part of it has the largest difference.
+        where = worst.subject if worst.figure else "none" if worst.limit else f"none: {worst.basis}"
+        figures = difference, limit, where
     verdict = check.verdict + (" (3)" if check.weaker else "")
     row = Text(_columns((check.name, verdict, f"{check.examples:,}", f"{check.elements:,}", *figures)))
     row.stylize(STYLES[check.verdict], WIDTHS[0], WIDTHS[0] + len(verdict))

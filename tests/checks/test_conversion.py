@@ -260,7 +260,7 @@ def test_unrelated_values_are_not_judged():
 
     assert corners.carried is None
     assert conversion not in checks_of(corners.pair)
-    assert runner.run_check(conversion, corners, 0, 5, "parity check").worst.subject == conversion.UNRELATED
+    assert runner.run_check(conversion, corners, 0, 5, "parity check").worst.basis == conversion.UNRELATED
 
 
 @pytest.fixture(scope="module")
