@@ -35,5 +35,12 @@ class Recorded:
         self.trace.outputs = {place: outcome(self.trace, array, ends) for place, array in outputs.items()}
 
     def _keep(self, at: int, runs: Sequence[Mapping[int, Array]], leaf: str = "") -> int:
-        arrays = [run[at] for run in runs]
+        arrays = [unbounded(run[at]) for run in runs]
         return self.trace.add(arrays[0] if len(arrays) == 1 else np.stack(arrays), leaf)
+
+
+def unbounded(array: Array) -> Array:
+    """The array with infinities where it has float32's largest number, which the converter writes for them."""
+    if array.dtype != np.float32 or not (bounds := np.abs(array) == np.finfo(np.float32).max).any():
+        return array
+    return np.where(bounds, np.copysign(np.float32(np.inf), array), array)

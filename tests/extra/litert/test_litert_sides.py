@@ -22,7 +22,7 @@ import keras  # noqa: E402 behind parity, which settles the order
 import tensorflow as tf  # noqa: E402 behind torch, and behind what is skipped without LiteRT
 
 INPUTS = arrays(8, 8, 3)
-ADD = schema.BuiltinOperator.ADD
+ADD, SOFTMAX = schema.BuiltinOperator.ADD, schema.BuiltinOperator.SOFTMAX
 
 
 def build(alpha=0.2):
@@ -186,6 +186,32 @@ def test_a_bias_that_is_lacking_before_a_residual_is_placed_where_it_was_added(t
 
     [place] = finding.diagnosis.where
     assert place.endswith("/BiasAdd")
+
+
+def masked():
+    """Scores (batch, time, time) of each place and those before it, the others hidden by -inf."""
+    keras.utils.set_random_seed(3)
+    x = keras.Input((5, 3))
+    scores = keras.layers.Dense(5)(x)
+    seen = np.tri(5, dtype=bool)
+    hidden = keras.layers.Lambda(lambda scores: tf.where(seen, scores, -np.inf))(scores)
+    return keras.Model(x, keras.layers.Dense(2)(keras.layers.Softmax()(hidden)))
+
+
+def with_a_warmer_softmax(graph, of):
+    [softmax] = [one for one in of.operators if graph.operatorCodes[one.opcodeIndex].builtinCode == SOFTMAX]
+    softmax.builtinOptions.beta = 0.5
+
+
+def test_a_softmax_behind_a_mask_is_placed_there_though_the_file_has_a_finite_number_for_infinity(tmp_path):
+    """The converter writes float32's largest number for an infinity: the mask's result is the same value."""
+    file = converted(tmp_path / "clean.tflite", masked())
+    path = edited(tmp_path / "wrong.tflite", file, with_a_warmer_softmax)
+    pair = Pair("acme", tensorflow=masked, litert=path, inputs=arrays(5, 3))
+    [finding] = api.check(pair, examples=1, checks=["forward"])["forward"].findings
+
+    [one] = [of for of in finding.diagnosis.operations if of.side == "litert"]
+    assert one.call.startswith("SOFTMAX(beta=0.5")
 
 
 def test_weights_in_half_precision_are_found(tmp_path):
