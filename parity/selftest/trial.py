@@ -208,7 +208,7 @@ def _entry(fault: Fault) -> Document:
         "family": "",
         "name": fault.name,
         "pair": fault.pair,
-        "expected": {"check": fault.check, "where": fault.where, "cause": fault.cause},
+        "expected": {"check": fault.check, "where": fault.where, "cause": fault.cause, "also": [*fault.also]},
         "found": {"check": "", "where": [], "cause": ""},
         "people": [],
         "told": "",
@@ -260,7 +260,7 @@ def _missed(fault: Fault, check: str, where: Sequence[str], cause: str) -> str:
         parts.append(f"{check} fails first, not {fault.check}")
     if not where or " and ".join(where) != fault.where:
         parts.append(f"blamed on {', '.join(map(_place, where)) or 'nothing'}, not on {_place(fault.where)}")
-    if cause != fault.cause:
+    if cause not in (fault.cause, *fault.also):
         parts.append(f"cause {cause or 'not found'}, not {fault.cause}")
     return "; ".join(parts)
 

@@ -53,7 +53,7 @@ def test_no_check_without_a_fault():
 
 def test_no_fault_without_check_layer_and_cause():
     assert {fault.check for fault in FAULTS} <= set(NAMES)
-    assert {fault.cause for fault in FAULTS} <= set(CAUSES)
+    assert {cause for fault in FAULTS for cause in (fault.cause, *fault.also)} <= set(CAUSES)
     assert all(fault.sides for fault in FAULTS)
 
 
@@ -243,6 +243,20 @@ def few_checks(monkeypatch):
     """Two checks, and a few examples of each, are enough to be missed by."""
     monkeypatch.setattr(trial, "CHECKS", CHECKS[1:3])
     monkeypatch.setattr(trial, "EXAMPLES", FEW)
+
+
+def test_a_cause_as_true_as_the_expected_one_counts():
+    fault = Fault("two names", "conv", check="forward", where="", cause="residual", also=("offset",))
+    found = [{"check": "forward", "where": [""], "cause": cause} for cause in ("residual", "offset", "order")]
+    entries = [trial._entry(fault) | {"family": "layers", "found": one} for one in found]
+    document = selftest._document(entries, [], {})
+
+    assert document["families"]["layers"]["cause"] == 2
+    assert [trial._missed(fault, "forward", [""], one["cause"]) for one in found] == [
+        "",
+        "",
+        "cause order, not residual",
+    ]
 
 
 @pytest.mark.usefixtures("here", "few_checks")

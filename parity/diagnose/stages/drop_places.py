@@ -1,4 +1,4 @@
-"""Why training mode draws otherwise at equal rates: a dropout stands elsewhere, or on one side alone.
+"""Why training mode draws otherwise at equal rates: a dropout stands elsewhere, on one side alone, or drops channels.
 
 What each side drops is looked up in its run, and its counterpart by the numbers that it has in evaluation mode. A place
 is proved if torch's run, with its dropouts moved to where the other side has them, draws what that side does.
@@ -7,7 +7,7 @@ is proved if torch's run, with its dropouts moved to where the other side has th
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice, product
+from itertools import islice, permutations, product
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from parity.diagnose.operators.align import Alignment
 from parity.diagnose.operators.examples import recorded
 from parity.diagnose.operators.proposal import at, called
 from parity.diagnose.operators.proposal import constant as with_constant
+from parity.diagnose.search import within
 from parity.diagnose.specimens import specimen
 from parity.dtypes import Array, Inputs
 from parity.pair.draw_counts import Event, Place, Taken
@@ -32,15 +33,21 @@ from parity.pair.models import PairModels
 CALLS = 32  # of a batch of copies: outputs show less of a dropout than what stands next to it
 MANY = 16  # places that are tried, each with runs of its own
 FIX = "drop the same array on both sides: the same numbers are dropped on no other"
+TOGETHER = "drop single numbers on both sides, as Dropout does, or whole channels on both: Dropout2d, SpatialDropout2D"
+DROPOUTS = ("dropout", "dropout1d", "dropout2d", "dropout3d")  # torch's functions: but for the first, whole channels
 
 
 @dataclass(frozen=True)
 class Drop:
-    """A dropout of one side: the operation that drops, at which rate, and the value's place in the evaluation run."""
+    """A dropout of one side: the operation that drops, at which rate, and the value's place in the evaluation run.
+
+    `whole` are the axes along which a number is dropped with all others.
+    """
 
     operation: Operation
     rate: float
     value: int
+    whole: tuple[int, ...] = ()
 
 
 def explain(corners: PairModels, weights: Weights, inputs: Inputs) -> list[Cause]:
@@ -48,12 +55,17 @@ def explain(corners: PairModels, weights: Weights, inputs: Inputs) -> list[Cause
     first, second = corners.sides
     if not corners.backends[first].EDITABLE:
         return []
-    examples = [(weights, _few(inputs)), _few_of(*specimen(corners, 1))]
+    examples = [(of, _few(batch)) for of, batch in ((weights, inputs), specimen(corners, 1))]
     runs = recorded(corners, *examples[0])
     there = corners.models[second, runs.dtype].record(examples[0][1], form=DRAWING).trace
     ours, theirs = [*_called(runs.run.trace)], [*_drawn(there, runs.other.trace)] or [*_called(runs.other.trace)]
     twins = runs.alignment.twins[1]
-    both = [(one, other) for one in ours for other in theirs if one.value in twins.get(other.value, ())]
+    both = [
+        (one, other)
+        for one in ours
+        for other in theirs
+        if one.value in twins.get(other.value, ()) and one.whole == _axes(runs.alignment, one.value, other)
+    ]
     alone = [one for one in ours if all(one is not of for of, _ in both)]
     others = [other for other in theirs if all(other is not of for _, of in both)]
     random = np.random.default_rng(0)
@@ -74,15 +86,14 @@ def _few(inputs: Inputs) -> Inputs:
     return optree.tree_map(lambda array: array[:ROWS], inputs)
 
 
-def _few_of(weights: Weights, inputs: Inputs) -> tuple[Weights, Inputs]:
-    return weights, _few(inputs)
-
-
 def _called(trace: Trace) -> Iterator[Drop]:
     """The dropouts of a run of torch's, which stand there in evaluation mode, too."""
     for one in trace.operations:
-        if one.name == "dropout" and one.takes:
-            yield Drop(one, float(one.settings.get("p", 0.5)), one.takes[0][1])
+        if one.name in DROPOUTS and one.takes:
+            taken = one.takes[0][1]
+            channels = one.name != DROPOUTS[0]  # each of the axis behind the batch's is dropped as one
+            whole = tuple(range(2, len(trace.values[taken].shape))) if channels else ()
+            yield Drop(one, float(one.settings.get("p", 0.5)), taken, whole)
 
 
 def _drawn(trace: Trace, still: Trace) -> Iterator[Drop]:
@@ -102,9 +113,9 @@ def _drawn(trace: Trace, still: Trace) -> Iterator[Drop]:
             continue
         if masked:
             known = _in_evaluation(trace, still, makers, model[0])
-            rate = None if known is None else _rate(trace, known[0], one.makes[0])
+            rate, whole = (None, ()) if known is None else _rate(trace, known[0], one.makes[0])
             if known is not None and rate:
-                yield Drop(one, rate, known[1])
+                yield Drop(one, rate, known[1], whole)
         if masked or model:
             data |= {*one.makes}
 
@@ -129,22 +140,48 @@ def _in_evaluation(trace: Trace, still: Trace, makers: Mapping[int, Operation], 
         return (place, there) if still.values[there].shape == trace.values[place].shape else None
 
 
-def _rate(trace: Trace, value: int, result: int) -> float | None:
-    """At which rate a value was dropped: what is left of it is scaled by 1 / (1 - rate). None where nothing was."""
+def _rate(trace: Trace, value: int, result: int) -> tuple[float | None, tuple[int, ...]]:
+    """At which rate a value was dropped, and along which axes as one: what is left of it is scaled by 1 / (1 - rate).
+
+    The rate is None where nothing was dropped.
+    """
     before, after = trace.values[value].array, trace.values[result].array
     if before is None or after is None or before.shape != after.shape or after.dtype.kind != "f":
-        return None
-    left = (before != 0) & (after != 0)
-    if not left.any() or not ((before != 0) & (after == 0)).any():
-        return None
+        return None, ()
+    left, dropped = (before != 0) & (after != 0), (before != 0) & (after == 0)
+    if not left.any() or not dropped.any():
+        return None, ()
+    whole = tuple[int, ...]()
+    for axis in range(1, before.ndim):  # along the first, rows of a small batch are dropped together by chance
+        axes = (*whole, axis)
+        if before.shape[axis] > 1 and not (left.any(axes) & dropped.any(axes)).any():
+            whole = axes
     scale = float(np.median(after[left] / before[left]))
-    return float(f"{1 - 1 / scale:.6g}") if scale > 1 else None
+    return float(f"{1 - 1 / scale:.6g}") if scale > 1 else None, whole
+
+
+def _axes(alignment: Alignment, place: int, drop: Drop) -> tuple[int, ...] | None:
+    """The axes of a value of torch's, the same numbers as a dropout of the other side takes, that this drops as one.
+
+    None where they cannot be told: the value has other axes than the other side's, and not in another order alone.
+    """
+    if not drop.whole:
+        return ()
+    value, other = alignment.traces[0].values[place], alignment.traces[1].values[drop.value]
+    if value.array is None or other.array is None:
+        return None
+    limit = alignment.digits * value.sketch.largest
+    for axes in permutations(range(value.array.ndim)):
+        turned = value.array.transpose(axes)
+        if turned.shape == other.shape and within(turned, other.array, limit):
+            return tuple(sorted(axes[axis] for axis in drop.whole))
+    return None
 
 
 def _switched(run: Editable, out: Sequence[Operation]) -> Iterator[Edit]:
     """torch's dropouts at work, but for those left out."""
     for number, one in enumerate(run.trace.operations):
-        if one.name != "dropout" or any(one is of for of in out):
+        if one.name not in DROPOUTS or any(one is of for of in out):
             continue
         places = [leaf for leaf, of in enumerate(run.leaves(number)) if of.argument == "training"]
         yield with_constant(number, places[0] if places else "training", True)
@@ -153,20 +190,27 @@ def _switched(run: Editable, out: Sequence[Operation]) -> Iterator[Edit]:
 def _placed(run: Editable, alignment: Alignment, drop: Drop, random: np.random.Generator) -> list[Edit]:
     """The edits of torch's run that could drop what the other side does: of what makes it, or what takes it."""
     edits = list[Edit]()
-    dropped = partial(_dropped, random, drop.rate)
     for place in sorted(alignment.twins[1].get(drop.value, ())):
+        whole = _axes(alignment, place, drop)
+        if whole is None:
+            continue
+        dropped = partial(_dropped, random, drop.rate, whole)
         for number, one in enumerate(run.trace.operations):
-            if one.makes == (place,) and one.name != "dropout":
+            if one.makes == (place,) and one.name not in DROPOUTS:
                 edits.append(Edit(number, after=dropped))
             for leaf, of in enumerate(run.leaves(number)):
-                if of.place == place and one.name != "dropout":
+                if of.place == place and one.name not in DROPOUTS:
                     edits.append(Edit(number, leaf, partial(_given, leaf, dropped)))
     return edits
 
 
-def _dropped(random: np.random.Generator, rate: float, array: Array) -> Array:
-    """An array with a share of its elements, drawn at random, set to 0, and the others scaled by 1 / (1 - rate)."""
-    result: Array = (array * (random.random(array.shape) >= rate) / (1 - rate)).astype(array.dtype)
+def _dropped(random: np.random.Generator, rate: float, whole: Sequence[int], array: Array) -> Array:
+    """An array with a share of its elements, drawn at random, set to 0, and the others scaled by 1 / (1 - rate).
+
+    Along the axes of `whole` all elements are set to 0, or none.
+    """
+    shape = [1 if axis in whole else size for axis, size in enumerate(array.shape)]
+    result: Array = (array * (random.random(shape) >= rate) / (1 - rate)).astype(array.dtype)
     return result
 
 
@@ -229,7 +273,9 @@ def _causes(
     sides = [_texts(alignment.traces[side], of) for side, of in enumerate((ours, theirs))]
     if ours and theirs:
         claim = f"torch drops {' and '.join(sides[0])}, tensorflow {' and '.join(sides[1])}"
-        yield Cause("dropout", theirs[0].operation.layer or ours[0].operation.layer, claim, FIX, *figures)
+        mine = {one.value for one in ours}
+        fix = FIX if any(mine.isdisjoint(alignment.twins[1].get(of.value, ())) for of in theirs) else TOGETHER
+        yield Cause("dropout", theirs[0].operation.layer or ours[0].operation.layer, claim, fix, *figures)
         return
     for (side, other), texts, drops in zip((NAMES, NAMES[::-1]), sides, (ours, theirs), strict=True):
         for text, drop in zip(texts, drops, strict=True):
@@ -242,6 +288,12 @@ def _texts(trace: Trace, drops: Sequence[Drop]) -> list[str]:
     makers = trace.makers()
     return [
         f"{'what ' + called(makers[of.value]) + ' makes' if of.value in makers else 'what it is given'} at rate "
-        f"{constant(of.rate)}{at(of.operation)}"
+        f"{constant(of.rate)}{_together(of)}{at(of.operation)}"
         for of in drops
     ]
+
+
+def _together(drop: Drop) -> str:
+    """How a dropout is told that drops more than single numbers."""
+    axes = f"{'axes' if len(drop.whole) > 1 else 'axis'} {' and '.join(map(str, drop.whole))}"
+    return f", along {axes} all numbers as one" if drop.whole else ""

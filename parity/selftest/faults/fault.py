@@ -88,12 +88,14 @@ class Fault(Alteration):
 
     `where` is a link's path (the deepest that introduces the difference; "" is the code between layers; of
     two exchanged, both by "and"), or the stage: "tokenizer", "data", "loss", "optimizer", "files",
-    "generation". `cause` is a name of `parity.diagnose.CAUSES`.
+    "generation". `cause` is a name of `parity.diagnose.CAUSES`; those of `also` are as true, where undoing one undoes
+    the same.
     """
 
     check: str
     where: str
     cause: str
+    also: tuple[str, ...] = ()
 
 
 def side_of(role: str) -> str:

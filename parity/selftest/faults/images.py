@@ -174,5 +174,6 @@ FAULTS: tuple[Fault, ...] = (
         check="forward",
         where="",
         cause="extra operation",
+        also=("order",),  # of the two operations that one side alone does, the flip is told as an order
     ),
 )

@@ -28,13 +28,17 @@ def writing(name: str, options: Options) -> Alter:
     return plant
 
 
-def own(pair: str, name: str, step: str, torch: Options, tensorflow: Options, cause: str, where: str = "") -> Fault:
+def own(
+    pair: str, name: str, step: str, torch: Options, tensorflow: Options, cause: str, where: str = "", also: str = ""
+) -> Fault:
     """A fault in a step that both sides have by one name, called with other options on each: `torch` and `tensorflow`.
 
-    Options that are empty are the defaults of the function, which compute the same on both sides.
+    Options that are empty are the defaults of the function, which compute the same on both sides. `also` is a cause as
+    true as the other.
     """
     ours, theirs = writing(step, torch), writing(step, tensorflow)
-    return Fault(name, pair, ours, theirs, check="forward", where=where, cause=cause)
+    others = (also,) if also else ()
+    return Fault(name, pair, ours, theirs, check="forward", where=where, cause=cause, also=others)
 
 
 def alike(pair: str, name: str, step: str) -> BenignTwin:
@@ -44,6 +48,7 @@ def alike(pair: str, name: str, step: str) -> BenignTwin:
 
 picture, series, reader = (partial(own, pair) for pair in ("picture", "series", "reader"))
 ARGUMENT, ORDER, EXTRA, OPERAND, OPERATION = "argument", "order", "extra operation", "operand", "operation"
+LAYOUT = "flatten order"
 MORE: Options = {}
 FAULTS: tuple[Fault, ...] = (
     # Pooling and resizing. An odd size shows ceil_mode (https://github.com/PINTO0309/onnx2tf/issues/207), a smaller one
@@ -72,11 +77,13 @@ FAULTS: tuple[Fault, ...] = (
     picture("rows for columns", "turned", MORE, {"turn": False}, EXTRA),
     picture("two halves in each other's place", "halves_joined", {"first": 1}, MORE, OPERAND),
     picture("the gate for what it lets pass", "gated", MORE, {"gate": 0}, ORDER),
-    picture("channels dealt out by the other number", "dealt", MORE, {"groups": 3}, ARGUMENT),
-    picture("a filter turned round", "edges", MORE, {"turned": True}, ORDER),
+    # another shape of a reshape is another order of what it lays out
+    picture("channels dealt out by the other number", "dealt", MORE, {"groups": 3}, ARGUMENT, also=LAYOUT),
+    # the filter is an operand, which is told to be reversed
+    picture("a filter turned round", "edges", MORE, {"turned": True}, ORDER, also=OPERAND),
     # Norms and functions: the statistics are over other axes (https://github.com/keras-team/keras/issues/16507), a
     # default is another.
-    picture("the variance of a sample", "normed", {"unbiased": True}, MORE, ARGUMENT),
+    picture("the variance of a sample", "normed", {"unbiased": True}, MORE, "variance"),
     picture("a larger epsilon in a norm of one's own", "normed", MORE, {"epsilon": 1e-3}, "epsilon"),
     picture("a norm over the channels, too", "normed", MORE, {"axes": (1, 2, 3)}, ARGUMENT),
     picture("centred over all channels at once", "centred", {"axes": (1, 2, 3)}, MORE, ARGUMENT),
@@ -94,14 +101,16 @@ FAULTS: tuple[Fault, ...] = (
     # (https://github.com/huggingface/transformers/issues/10221).
     series("waves that begin at one", "with_positions", {"start": 1}, MORE, "offset"),
     series("waves of another base", "with_positions", {"base": 1e3}, MORE, ARGUMENT),
-    series("sine and cosine in turn", "with_positions", MORE, {"paired": True}, ARGUMENT),
+    # the axis along which two are stacked is how they lie once it is flattened
+    series("sine and cosine in turn", "with_positions", MORE, {"paired": True}, ARGUMENT, also=LAYOUT),
     series("pairs turned that are no neighbours", "rotated", {"paired": True}, MORE, ARGUMENT),
     series("another scale of one's own scores", "attended", {"scale": 12**-0.5}, {"scale": 0.5}, "attention scale"),
     series("the place itself hidden", "attended", {"diagonal": 0}, MORE, "mask offset"),
     series("what is seen hidden", "attended", MORE, {"hidden": False}, OPERAND),
     series("shares over the other axis", "attended", {"axis": -2}, MORE, "softmax axis"),
     series("heads dealt out in lines of code", "in_heads", MORE, {"heads_first": False}, "head split"),
-    series("a shared bias in the first round alone", "biased_twice", MORE, {"rounds": (0,)}, "residual"),
+    # an addition that is missing, whatever is added
+    series("a shared bias in the first round alone", "biased_twice", MORE, {"rounds": (0,)}, "residual", also="offset"),
     series("another epsilon three times", "normed_thrice", {"epsilon": 1e-5}, MORE, "epsilon"),
     # sums, slices and terms along time
     series("summed from the end", "summed", {"backwards": True}, MORE, EXTRA),
@@ -132,7 +141,8 @@ FAULTS: tuple[Fault, ...] = (
     picture("another number of groups of one's own", "terms.by_groups", {"groups": 2}, MORE, "groups"),
     picture("another power inside a root", "terms.crossed", {"power": 4}, MORE, ARGUMENT),
     picture("the variance for the deviation", "terms.deviation", MORE, {"root": False}, EXTRA),
-    series("a bias by distance of the other sign", "terms.by_distance", MORE, {"sign": -1}, ARGUMENT),
+    # scores without the bias are symmetric: of the other sign it is the other way round
+    series("a bias by distance of the other sign", "terms.by_distance", MORE, {"sign": -1}, ARGUMENT, also=ORDER),
     series("a bias by distance of another slope", "terms.by_distance", {"slope": 0.25}, MORE, "scale"),
     series("a wider window", "terms.in_a_window", {"width": 3}, MORE, "mask window"),
     series("the norm behind the sum in own code", "terms.normed_before", MORE, {"before": False}, "norm placement"),

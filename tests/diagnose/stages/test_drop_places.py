@@ -75,6 +75,60 @@ def test_where_each_side_drops_is_named_where_it_differs(place, where, start, en
     assert cause.before > cause.after > 0
 
 
+class Pictures(nn.Module):
+    """Drops what a convolution makes of a picture, by the layer that it is given."""
+
+    def __init__(self, drop):
+        super().__init__()
+        self.conv, self.drop, self.out = nn.Conv2d(3, 5, 2), drop(0.2), nn.Linear(5, 4)
+
+    def forward(self, x):
+        return self.out(self.drop(torch.tanh(self.conv(x))).mean((2, 3)))
+
+
+def pictures_in_keras(drop):
+    import keras
+
+    kl = keras.layers
+    layers = kl.Conv2D(5, 2, activation="tanh", name="conv"), getattr(kl, drop)(0.2), kl.GlobalAveragePooling2D()
+    return keras.Sequential([keras.Input((7, 9, 3)), *layers, kl.Dense(4, name="out")])
+
+
+def channels_last(model, x, training=False):
+    import tensorflow as tf
+
+    return model(tf.transpose(x, (0, 2, 3, 1)), training=training)
+
+
+WHOLE = (
+    "torch drops what tanh() makes at rate 0.2, along axes 2 and 3 all numbers as one (",
+    "Tanh() makes at rate 0.2 (",
+)
+SINGLE = (
+    "torch drops what tanh() makes at rate 0.2 (",
+    "Tanh() makes at rate 0.2, along axes 1 and 2 all numbers as one (",
+)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "words"),
+    [
+        (nn.Dropout2d, "Dropout", WHOLE),
+        (nn.Dropout, "SpatialDropout2D", SINGLE),
+        (nn.Dropout2d, "SpatialDropout2D", ()),
+    ],
+)
+def test_whole_channels_dropped_for_single_numbers_are_named(ours, theirs, words):
+    """The two sides have their axes in different orders."""
+    sides = partial(Pictures, ours), partial(pictures_in_keras, theirs)
+    pair = Pair("pictures", *sides, inputs=strategies.arrays(3, 7, 9), call={"tensorflow": channels_last})
+    pictures = np.random.default_rng(0).standard_normal((3, 3, 7, 9)).astype(np.float32)
+    causes = drop_places.explain(PairModels(pair), Weights(1, 1.0), pictures)
+
+    assert len(causes) == bool(words)
+    assert all(word in cause.told for cause in causes for word in words)
+
+
 def test_equal_dropouts_have_no_cause():
     assert causes("") == []
 
