@@ -21,9 +21,10 @@ from parity.errors import ParityError
 FEW = 3  # layers that a message names
 # Written group by group to all corners, so that no whole copy of the weights exists beside the models.
 GROUP = 1 << 20  # numbers: so many of a model's exist at once, or a single parameter's
-SIZES = 'build both with the same layers, of the same sizes; weights="given" takes models as they are'
+GIVEN = 'weights="given" takes models as they are'
+SIZES = f"build both with the same layers, of the same sizes; {GIVEN}"
 KINDS = "these are layers of different kinds: build both of one kind, or tell both by custom="
-LINKS = 'make both sides alike, or let links= match them; weights="given" takes models as they are'
+LINKS = f"make both sides alike, or let links= match them; {GIVEN}"
 
 
 def layout(side: str, model: BackendModel) -> Layout:
@@ -100,7 +101,8 @@ def agree(layouts: Mapping[str, Layout], idle: Mapping[str, Mapping[str, str]]) 
         if shapes[0] & shapes[1]:
             raise ParityError(f"{counts}; unmatched are {text}: {LINKS}")
         resized = _resized((ours, theirs), alone)
-        raise ParityError(f"{resized or f'{counts}; unmatched are {text}'}: {SIZES}")
+        tied = _tied((ours, theirs), alone)
+        raise ParityError(f"{resized or f'{counts}; unmatched are {text}'}: {tied or SIZES}")
     return next(iter(layouts.values()))
 
 
@@ -119,6 +121,20 @@ def _resized(layers: Sequence[Mapping[str, Any]], alone: Mapping[str, Sequence[s
         for (side, paths), of in zip(alone.items(), layers, strict=True)
     )
     return f"sizes differ: {text}{_more(len(kinds[0]))}"
+
+
+def _tied(layers: Sequence[Mapping[str, Any]], alone: Mapping[str, Sequence[str]]) -> str:
+    """Advice where the one layer that the other side lacks has the size of a table that both have: a head, untied."""
+    [ours, theirs] = alone.values()
+    if len(paths := [*ours, *theirs]) != 1:
+        return ""
+    side, other = [*alone] if ours else [*alone][::-1]
+    head = layers[0 if ours else 1][paths[0]]
+    tables = [path for path in layers[0] if _kind(layers[0][path]) == "embedding" and path in layers[1]]
+    for path in tables:
+        if {of[1] for of in layers[0][path].values()} & {of[1] for of in head.values()}:
+            return f"if {other} ties it to {path}, tie it in {side} too; {GIVEN}"
+    return ""
 
 
 def _layers(layout: Layout) -> dict[str, dict[str, tuple[str, tuple[int, ...]]]]:

@@ -161,18 +161,27 @@ def test_a_head_that_does_not_learn_is_caught_behind_equal_logits(pair, message_
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "message", "advice"),
     [
-        ({"tensorflow": keras_untied}, "torch's none and tensorflow's head (dense kernel (1000, 11)"),
-        ({"torch": lambda: torch_tied(False, True)}, "torch's head (dense kernel (1000, 11), bias (1000)) and"),
+        (
+            {"tensorflow": keras_untied},
+            "torch's none and tensorflow's head (dense kernel (1000, 11)",
+            "if torch ties it to embedding, tie it in tensorflow too;",
+        ),
+        (
+            {"torch": lambda: torch_tied(False, True)},
+            "torch's head (dense kernel (1000, 11), bias (1000)) and",
+            "if tensorflow ties it to embedding, tie it in torch too;",
+        ),
     ],
     ids=["tensorflow", "torch"],
 )
-def test_a_tie_on_one_side_only_is_refused_and_named(changes, message, pair):
+def test_a_tie_on_one_side_only_is_refused_and_named(changes, message, advice, pair):
     with pytest.raises(ParityError) as caught:
         PairModels(replace(pair, **changes))
 
     assert f"unmatched are {message}" in str(caught.value)
+    assert advice in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
