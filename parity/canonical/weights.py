@@ -25,10 +25,16 @@ class Weights:
     """All the weights of a model as a seed and a scale; small to draw, to shrink and to print.
 
     At a scale of 1 a layer's outputs are about as large as its inputs; large ones saturate gates and softmaxes.
+    `stretched` has parameters that are multiplied by a power of two beside that, by canonical name.
     """
 
     seed: int
     scale: float
+    stretched: tuple[tuple[str, float], ...] = ()
+
+    def __repr__(self) -> str:
+        more = f", stretched={self.stretched!r}" if self.stretched else ""
+        return f"Weights(seed={self.seed!r}, scale={self.scale!r}{more})"
 
 
 class _Own(Weights):
@@ -95,6 +101,7 @@ def drawn(layout: Layout, weights: Weights, dtypes: Collection[str] = ()) -> Eac
     # How many 64-bit draws each parameter takes, and at which of them it begins: its numbers depend on that alone.
     sizes = [math.prod(shape) // QUARTERS + 1 for _, shape in layout.values()]
     places = dict(zip(layout, accumulate(sizes, initial=0), strict=False))
+    factors = dict(weights.stretched)
 
     def value(name: str) -> Array:
         kind, shape = layout[name]
@@ -108,6 +115,8 @@ def drawn(layout: Layout, weights: Weights, dtypes: Collection[str] = ()) -> Eac
         array *= np.float32(2 * reach / 2**16)
         if middle:
             array += np.float32(middle)
+        if name in factors:
+            array *= np.float32(factors[name])
         for dtype in ("float16", "bfloat16"):  # in this order: the second rounding keeps the first
             array = round_to(array, dtype) if dtype in dtypes else array
         return array

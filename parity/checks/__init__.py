@@ -7,6 +7,7 @@ may say of itself, and who asks:
     COST            how many times dearer an example is than others': that many times fewer are drawn, at least one
     FIXED_EXAMPLES  examples that every run tries first, for any pair: what they show must not depend on what is drawn
     own(corners)    the same, for what a pair brings itself
+    beyond(corners) examples that are tried behind those that are drawn, where none of them failed
     known(corners)  divergences of the frameworks themselves; one that no longer occurs is a finding
     NEEDS           the capabilities of `backends.protocol` that it needs of both sides besides running
     FAILED          in a few words, what a finding of it means

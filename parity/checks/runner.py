@@ -173,6 +173,9 @@ def _draw(module: ModuleType, corners: PairModels, seed: int, examples: int, sea
     search.drawing = True
     with without_constants_of_modules():
         seeded(settled(decorate(body)))()
+    search.shrink = False  # one row of them may come beyond less than all do
+    for example in module.beyond(corners) if hasattr(module, "beyond") else ():
+        search(example)
 
 
 def _try_known(module: ModuleType, corners: PairModels, outcome: Outcome, command: str) -> None:

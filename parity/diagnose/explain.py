@@ -165,7 +165,8 @@ def by_operation(corners: PairModels, diagnosis: Diagnosis, at: Sample, loss: bo
     search = bool(diagnosis.open) or not causes
     try:
         more = [(of.weights, of.inputs) for of, _ in criterion.telling(corners)] if loss else []
-        examples = [(at.weights, at.inputs), *elsewhere(corners), *more]
+        others = (fed(corners, one) for one in checks.forward.beyond(corners))
+        examples = [(at.weights, at.inputs), *elsewhere(corners), *more, *others]
         found_at = (tuple(operators.operations(corners, *example, loss)) for example in examples)
         first = next(filter(None, found_at), ())  # an example may hide in rounding what another shows
         if first and search:

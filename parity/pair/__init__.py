@@ -20,6 +20,7 @@ check asks questions and which answer with squares of arrays. In the order in wh
     training, rehearsal, draws (draw_counts), decoding    several calls of one model: steps, training mode, a stream
     criterion, optimizers                   a loss and optimizers of the user's own
     exercised        what the checks never tried, which a report says
+    thresholds       numbers that operations end at or compare with, and examples that come beyond them
     outputs          the same judgement of bare arrays: `parity.judge_outputs`; `comparison`: `parity.compare`
     one_side         a side that never meets the other in one process: it is `dumped` to a file,
                      and read beside its `counterpart`; `stored` reads and writes files of arrays

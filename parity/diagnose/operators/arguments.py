@@ -15,6 +15,7 @@ import numpy as np
 from parity.backends.operations import Edit
 from parity.diagnose.operators.names import CHOICES, PRODUCTS, SUMS, of_argument
 from parity.diagnose.operators.proposal import Proposal, Spot, always, called, constant, flat, written
+from parity.pair.thresholds import ENDS
 
 # What an argument that is text can be instead, by what it is.
 WORDS = (
@@ -267,6 +268,11 @@ def _indices(spot: Spot, value: Any) -> Iterator[int]:
 
 
 def _numbers(spot: Spot) -> set[float]:
-    """The numbers that the other side's operations are called with."""
-    values = [value for operation in spot.near for value in operation.settings.values()]
+    """The numbers that the other side's operations are called with: those near by, of a threshold all that end there.
+
+    What ends at a number that nothing comes to makes what it takes, so that nothing is near by.
+    """
+    ends = spot.operation.name in ENDS and spot.operation.name not in SUMS
+    near = [*spot.near, *(one for one in spot.there.operations if ends and one.name.lower() in ENDS)]
+    values = [value for operation in near for value in operation.settings.values()]
     return {float(n) for value in values for n in flat(value) if type(n) in (int, float) and np.isfinite(n)}

@@ -194,7 +194,7 @@ def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -
     try:
         edits = proposal.made(runs.other.trace)
         others = all(edit.operation != number for edit in edits)
-        if others or any((edit.at is None and edit.change) or edit.after or edit.turns for edit in edits):
+        if others or _chooses(runs, number) or any((edit.at is None and edit.change) or edit.after or edit.turns for edit in edits):
             put = [edit.operation for edit in edits if edit.at is None and edit.change]
             own = {result for at in (number, *put) for result in runs.run.trace.operations[at].makes}
             trace = runs.run.again(edits)
@@ -204,6 +204,12 @@ def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -
     except Exception:  # noqa: BLE001 an operation that cannot be called so: the edit is none
         return 0
     return alignment.counterparts(result)
+
+
+def _chooses(runs: Runs, number: int) -> bool:
+    """Whether what an operation makes is a condition: what it is worth shows where something is chosen by it."""
+    arrays = [runs.run.trace.values[at].array for at in runs.run.trace.operations[number].makes]
+    return any(array is not None and array.dtype.kind == "b" for array in arrays)
 
 
 def _further(runs: Runs, proposal: Proposal) -> int:
