@@ -17,7 +17,7 @@ import optree
 from parity.backends.operations import Operation, Trace
 from parity.backends.protocol import Recordable
 from parity.canonical.custom import VALUE
-from parity.canonical.weights import OWN, Weights
+from parity.canonical.weights import OWN
 from parity.compare.divergence import divergence
 from parity.dtypes import EPS, Array
 from parity.inputs.arrays import Sample
@@ -83,8 +83,10 @@ class Threshold:
             return bool((np.abs(array) < VISIBLE * self.number).any())
         return bool((array > self.number).any() if self.above else (array < self.number).any())
 
-    def missed(self, array: Array) -> str:
+    def missed(self, array: Array | None) -> str:
         """How far the value came, in words."""
+        if array is None:
+            return "never reached"
         most = array.max() if self.above else array.min()
         return f"never reached; the {'largest' if self.above else 'smallest'} value there was {most:.3g}"
 
@@ -100,7 +102,7 @@ def thresholds(side: str, trace: Trace) -> Iterator[Threshold]:
         for above, arguments in zip((True, False), ENDS.get(name, ((), ())), strict=True):
             for argument in arguments:
                 number = argument if isinstance(argument, float) else operation.settings.get(argument)
-                if type(number) not in (int, float) or not 0 < abs(number) < LARGEST:
+                if not isinstance(number, int | float) or not 0 < abs(number) < LARGEST:
                     continue
                 others = [at for of, at in operation.takes if of != argument or isinstance(argument, float)]
                 value = trace.values[others[0]] if others else None
@@ -265,6 +267,4 @@ def _stretched(example: Any, names: tuple[str, ...], factor: float) -> Any:
     if not isinstance(example, Sample):
         return None
     times = np.float32(factor)
-    return Sample(
-        example.weights, optree.tree_map(lambda a: a * times if a.dtype.kind == "f" else a, example.inputs)
-    )
+    return Sample(example.weights, optree.tree_map(lambda a: a * times if a.dtype.kind == "f" else a, example.inputs))

@@ -194,7 +194,11 @@ def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -
     try:
         edits = proposal.made(runs.other.trace)
         others = all(edit.operation != number for edit in edits)
-        if others or _chooses(runs, number) or any((edit.at is None and edit.change) or edit.after or edit.turns for edit in edits):
+        if (
+            others
+            or _chooses(runs, number)
+            or any((edit.at is None and edit.change) or edit.after or edit.turns for edit in edits)
+        ):
             put = [edit.operation for edit in edits if edit.at is None and edit.change]
             own = {result for at in (number, *put) for result in runs.run.trace.operations[at].makes}
             trace = runs.run.again(edits)
