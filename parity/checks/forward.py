@@ -17,7 +17,7 @@ from parity.pair.models import PairModels
 
 STAGE = Stage.OUTPUTS
 FAILED = "outputs differ"
-TEXTS = ((5, 6, 5, 5), (7, 8, 8))  # of ids that every vocabulary has
+ROWS = ((5, 6, 5, 5), (7, 8, 8))  # of ids that every vocabulary has
 
 
 def examples(corners: PairModels) -> SearchStrategy[strategies.Example]:
@@ -29,7 +29,7 @@ def beyond(corners: PairModels) -> Iterator[strategies.Example]:
     weights = OWN if corners.pair.own_weights else Weights(0, 1.0)
     texts = corners.pair.inputs is None
     yield from thresholds.beyond(
-        corners, strategies.Case(weights, TEXTS) if texts else Sample(weights, corners.given(0)[0])
+        corners, strategies.Case(weights, ROWS) if texts else Sample(weights, corners.given(0)[0])
     )
 
 
