@@ -21,18 +21,21 @@ from parity.diagnose.locate.hooks import CALL, inside
 from parity.diagnose.located import located, places_of
 from parity.diagnose.naming import named
 from parity.diagnose.operators import pulls
+from parity.diagnose.search import case_of
 from parity.diagnose.specimens import elsewhere, specimen
 from parity.diagnose.stages import (
     conversion,
     criterion,
     data,
     generation,
+    gradient_leaks,
     gradients,
     inputs,
     loss,
     modes,
     optimizer,
     own_weights,
+    processes,
     serialization,
     tokenizer,
 )
@@ -49,7 +52,6 @@ STAGES: dict[Stage, ModuleType] = {
     Stage.GENERATION: generation,
     Stage.FILES: serialization,
 }
-UNSEARCHED = "one process and another differ: no cause is looked for"
 
 
 def diagnose(corners: PairModels, outcome: Outcome) -> Diagnosis:
@@ -88,8 +90,9 @@ def _diagnosed(corners: PairModels, outcome: Outcome) -> Diagnosis:
             return Diagnosis(places_of(causes), tuple(causes), tuple(ruled_out))
     if stage is Stage.CALLS and verdict is not None and (of_modes := modes.explain(corners, example, verdict)):
         return of_modes
-    if stage is Stage.PROCESSES:
-        return Diagnosis((Stage.OPTIMIZER.value,), ruled_out=(UNSEARCHED,))
+    if stage is Stage.PROCESSES and verdict is not None:
+        causes, ruled_out = processes.explain(corners, example, verdict)
+        return Diagnosis((processes.WHERE,), tuple(causes), tuple(ruled_out))
     return _by_layers(corners, check, example)
 
 
@@ -270,4 +273,10 @@ def batch_of(corners: PairModels, check: ModuleType | None, example: Any) -> tup
 def hidden(corners: PairModels, check: ModuleType | None, example: Any) -> list[Cause]:
     """Causes of leaks common to both sides: a token depends on positions that are hidden from it."""
     views = getattr(check, "views", None)
-    return one_side.leaking(corners, views(corners, example)) if views and corners.pad is not None else []
+    if views is None or corners.pad is None:
+        return []
+    both = views(corners, example)
+    if causes := one_side.leaking(corners, both):
+        return causes
+    case = case_of(example)
+    return gradient_leaks.explain(corners, case.weights, both, case.batch(corners.pad).targets)

@@ -11,8 +11,9 @@ yield.
 
     tokenizer, data, generation       text to ids, ids to batches, tokens one by one
     loss (loss_variants), criterion   parity's loss; a loss of the user's own
-    gradients                         what the backward pass makes of a right forward one
+    gradients, gradient_leaks         what the backward pass makes of a right forward one
     optimizer (optimizer_variants)    a training by parity's recipes; `own_optimizer`: by the user's optimizers
+    processes                         a training that does not repeat
     modes (drop_places), inputs       training mode; what `call=` hands to a model
     serialization, configuration      what a file loses; settings that it does not hold
     conversion    a converted checkpoint

@@ -7,12 +7,13 @@ over other ids or with other numbers, at every step, in the failing example and 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 
+from parity.backends.operations import Edit, Editable
 from parity.backends.protocol import BackendModel
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
@@ -24,8 +25,15 @@ from parity.pair.models import PairModels
 WHERE = "generation"
 TRIED = (
     "the state lost or a part of it, the prompt lost, a state that stands still or is kept from the text before or is "
-    "rounded, ids fed twice, logits of another position, a constant factor"
+    "rounded, ids fed twice, positions counted otherwise, logits of another position, a constant factor"
 )
+# How positions behind a prompt of so many ids may be counted otherwise, of so many ids in all.
+COUNTED: dict[str, Callable[[int, int], list[int]]] = {
+    "from 0 in each call": lambda prompt, every: [*range(prompt), *[0] * (every - prompt)],
+    "one too high behind the prompt": lambda prompt, every: [*range(prompt), *range(prompt + 1, every + 1)],
+    "one too low behind the prompt": lambda prompt, every: [*range(prompt), *range(prompt - 1, every - 1)],
+    "as the first behind the prompt in each call": lambda prompt, every: [*range(prompt), *[prompt] * (every - prompt)],
+}
 # A prompt and what follows; the first is fed alone, and then the others one by one.
 Change = Callable[[int, Any], Any]  # of a part of the state, by which it is
 TEXTS = (((5, 6, 7, 8), (9, 10, 11)), ((12, 5, 12), (7, 6)))
@@ -63,7 +71,7 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
             ruled.append(f"{side}'s stream is its model")
             continue
         (other,) = (twin for of_side, twin in models.items() if of_side != side and twin is not None)
-        candidates = chain(_seen(probes, of), _carried(other, of, states))
+        candidates = chain(_seen(probes, of), _counted(corners, of), _carried(other, of, states))
         proofs = list(islice(proved(WHERE, side, probes, candidates), 1))
         causes += proofs
         if not proofs:
@@ -132,6 +140,49 @@ def _seen(probes: Sequence[Probe], of: Sequence[Given]) -> Iterator[Candidate[Ar
         )
 
 
+def _counted(corners: PairModels, of: Sequence[Given]) -> Iterator[Candidate[Array]]:
+    """Candidates by which positions are counted otherwise in a run over the whole text, wherever it counts them."""
+    first = corners.sides[0]
+    if not corners.backends[first].EDITABLE:
+        return
+    model = corners.models[first, "float64"]
+    texts = [one.text(len(one.said)) for one in of]
+    runs: list[Editable] = [model.record(np.array([text], np.int64)) for text in texts]
+    spots = [_counting(run, len(text)) for run, text in zip(runs, texts, strict=True)]
+    fix = "count the positions of what is new from the number of ids that were fed before"
+    for (description, count), which in itertools.product(COUNTED.items(), range(min(map(len, spots)))):
+        counts = [count(len(one.prompt), len(text)) for one, text in zip(of, texts, strict=True)]
+        edits = [Edit(*spot[which], partial(_instead, number)) for spot, number in zip(spots, counts, strict=True)]
+        streams = (_streaming(*one) for one in zip(runs, edits, of, strict=True))
+        yield Candidate("positions", f"counts positions {description}", fix, streams)
+
+
+def _counting(run: Editable, length: int) -> list[tuple[int, int | None]]:
+    """Where a run has 0, 1, 2, ... to its text's length: numbers of operations, and leaves of theirs or None."""
+    counts = [
+        place
+        for place, value in enumerate(run.trace.values)
+        if value.array is not None and np.array_equal(value.array.ravel(), np.arange(length))
+    ]
+    spots = list[tuple[int, int | None]]()
+    for number, one in enumerate(run.trace.operations):
+        spots += [(number, None) for place in one.makes if place in counts]
+        spots += [(number, leaf) for leaf, of in enumerate(run.leaves(number)) if of.place in counts]
+    return spots
+
+
+def _instead(counts: Sequence[int], _: Sequence[Any]) -> Array:
+    """Other positions than 0, 1, 2, ..., which broadcast as those do."""
+    return np.array(counts)
+
+
+def _streaming(run: Editable, edit: Edit, one: Given) -> Array:
+    """The logits behind the prompt and each id after it, (steps, vocab), in an edited run over the whole text."""
+    trace = run.again([edit])
+    [output] = [trace.values[place].array for place in trace.outputs.values()]
+    return np.empty(0) if output is None else output[0, len(one.prompt) - 1 :]
+
+
 def _carried(other: BackendModel, of: Sequence[Given], states: Sequence[Array]) -> Iterator[Candidate[Array]]:
     """Candidates of the state: kept from the text before, or the other side's stream with a part lost or rounded.
 
@@ -147,7 +198,9 @@ def _carried(other: BackendModel, of: Sequence[Given], states: Sequence[Array]) 
         f"loses part {place + 1} of {len(parts)} of the state": partial(_lost, place) for place in range(len(parts))
     }
     for dtype in ("float32", "float16", "bfloat16"):
-        changes[f"carries the state in {dtype}"] = partial(_through, dtype)
+        changes[f"carries the state in {dtype}"] = partial(_through, (dtype,))
+    for dtype in ("float16", "bfloat16"):  # torch goes there by way of float32, which rounds some numbers otherwise
+        changes[f"carries the state in {dtype}, rounded to float32 first"] = partial(_through, ("float32", dtype))
     if all(len(part.shape) == 4 for part in parts):  # keys and values, (batch, heads, time, width)
         changes["loses the first position of the keys and values"] = lambda _, part: part[:, :, 1:]
     fix = "hand the whole state that advance returned to its next call, as it is"
@@ -173,7 +226,7 @@ def mapped(state: State, change: Change) -> Any:
     return of(state)
 
 
-def _through(dtype: str, _: int, part: Any) -> Any:
-    """An array of a framework, rounded to a dtype and back."""
-    rounded = round_to(np.asarray(part), dtype)
+def _through(dtypes: Sequence[str], _: int, part: Any) -> Any:
+    """An array of a framework, rounded to one dtype after another and back."""
+    rounded = reduce(round_to, dtypes, np.asarray(part))
     return part.new_tensor(rounded) if hasattr(part, "new_tensor") else part * 0 + rounded

@@ -5,7 +5,6 @@ leaves behind. Losses and gradients are right, so that nothing shows before the 
 second, a change of rate, or a token that comes twice.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -146,11 +145,11 @@ def _two_biases(model: Module) -> None:
     model.lstm.bias_hh_l0.requires_grad_(True)
 
 
-def _by_the_process(change: Callable[[Any, np.random.Generator], None]) -> Alter:
-    """The learners of the models built in this process draw by its own number, which no seed decides."""
+def _by_no_seed(change: Callable[[Any, np.random.Generator], None]) -> Alter:
+    """The learners of the models built in this process draw what no seed decides."""
 
     def plant(model: Module) -> None:
-        random = np.random.default_rng(os.getpid())
+        random = np.random.default_rng()
         replaced(model, "trainer", lambda make, recipe: _with(make(recipe), random))
 
     def _with(trainer: Any, random: np.random.Generator) -> Any:
@@ -267,6 +266,6 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault("Keras's own SGD", "rate", stock("SGD", lambda r: {"momentum": r.momentum}, "momentum")),
     # Sums in no fixed order, as of atomic additions on a GPU: two runs of one seed differ, in one process or the next.
-    _fault("noise in the gradients that no seed decides", "seed", _by_the_process(_noise), "determinism"),
-    _fault("a bit of the loss that no seed decides", "seed", _by_the_process(_bits), "determinism"),
+    _fault("noise in the gradients that no seed decides", "seed", _by_no_seed(_noise), "determinism"),
+    _fault("a bit of the loss that no seed decides", "seed", _by_no_seed(_bits), "determinism"),
 )

@@ -7,6 +7,7 @@ from parity.canonical.weights import Weights
 from parity.checks import generation as check
 from parity.diagnose import CAUSES
 from parity.diagnose.stages import generation
+from parity.selftest.faults.inject_layers import around
 
 GIVEN = check.Example(Weights(3, 1.0), (5, 6, 7), 3, "a river", (5,))
 
@@ -105,6 +106,37 @@ def test_the_cause_is_proved(fault, planted):
     assert name in CAUSES
     assert cause.fix
     assert cause.after < 1e-11 < 1e-8 < cause.before
+
+
+def test_a_half_that_was_rounded_to_float32_first_is_one(planted):
+    """As torch's is of float64: a state of this model comes to another float16 than rounded at once."""
+    given = check.Example(Weights(1606, 30.0), (298, 956), 2, "a river", ())
+    corners = planted("lstm", "torch", state(in_half))
+    verdict = next(verdict for verdict in check.verify(corners, given) if verdict.fails)
+    [cause], _ = generation.explain(corners, given, verdict)
+
+    assert cause.told == "torch carries the state in float16, rounded to float32 first"
+
+
+def from_zero(run, places):
+    return run(places - places[0])
+
+
+def too_high(run, places):
+    return run(places + (places[0] + 6) // 8)  # 0 of a text's first, 1 of the next
+
+
+@pytest.mark.parametrize("side", ["torch", "tensorflow"])
+@pytest.mark.parametrize(
+    ("counted", "told"), [(from_zero, "from 0 in each call"), (too_high, "one too high behind the prompt")]
+)
+def test_positions_that_are_counted_otherwise_are_named(side, counted, told, broken):
+    corners = broken("transformer", **{side: around("positions", counted)})
+    verdict = next(verdict for verdict in check.verify(corners, GIVEN) if verdict.fails)
+    [cause], _ = generation.explain(corners, GIVEN, verdict)
+
+    assert (cause.name, cause.told) == ("positions", f"{side} counts positions {told}")
+    assert cause.after < 1e-10 < 1e-2 < cause.before
 
 
 def test_clean_sides_have_no_cause(twins):

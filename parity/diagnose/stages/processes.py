@@ -1,0 +1,120 @@
+"""Why a training does not repeat: what it draws from, which nobody seeded.
+
+Trained again in one process, from the same weights on the same batch, a side comes to other bits. A source of random
+numbers is proved if the same trainings agree, bit for bit, once it gives each the same numbers. Where they agree as
+they are, what differs is decided by the process, and where no source makes them agree, by none of these.
+"""
+
+import contextlib
+import os
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from parity.canonical.weights import OWN
+from parity.checks import determinism
+from parity.checks.determinism import First
+from parity.compare.judge import Verdict
+from parity.diagnose import Cause
+from parity.diagnose.gaps import unlike
+from parity.diagnose.search import Explained
+from parity.diagnose.stages.configuration import some
+from parity.dtypes import Array
+from parity.pair.models import PairModels
+from parity.pair.resting import resting
+
+WHERE = "optimizer"
+REPEATS = 4  # of which two may agree by chance, where a single bit is drawn
+FIX = "begin that generator at the run's own seed in front of the first step, as numpy.random.default_rng(seed) does"
+
+
+def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
+    """The sources that are proved, and what was ruled out. `example` is that of the check of processes."""
+    causes, ruled = list[Cause](), list[str]()
+    for side in corners.builds:
+        with resting(corners):
+            cause, reason = _explained(corners, side, example)
+        if cause is not None:
+            causes.append(cause)
+        else:
+            ruled.append(reason)
+    if not causes:
+        ruled.append(f"{verdict.subject}: what differs is decided by the process, or by an order that no seed decides")
+    return causes, ruled
+
+
+def _explained(corners: PairModels, side: str, example: Any) -> tuple[Cause | None, str]:
+    """What a side's training draws from, and what was ruled out where that is not proved."""
+    runs = [*_repeated(corners, side, example, contextlib.nullcontext)]
+    apart = [unlike(runs[0], run) for run in runs]
+    if not any(apart):
+        return None, f"{side}: trained again in one process it comes to the same bits"
+    differing = f"{side} comes to other bits each time, of {_places(side, runs[0], runs[int(np.argmax(apart))])}"
+    for name, source in _sources(corners, side):
+        again = _repeated(corners, side, example, source)
+        first = next(again)
+        if not any(unlike(first, run) for run in again):
+            description = f"{differing}; it draws from {name}: where that gives the same numbers, it repeats its bits"
+            return Cause("seed", WHERE, description, FIX, max(apart), 0.0), ""
+    return None, f"{differing}, whatever Python, NumPy, {side} and the operating system draw"
+
+
+def _places(side: str, one: Mapping[str, Array], other: Mapping[str, Array]) -> str:
+    """Which arrays of two trainings differ, and whether the first step's loss does."""
+    differing = [name for name, array in one.items() if not np.array_equal(array, other[name])]
+    losses = f"{side} losses"
+    if differing == [losses]:
+        return "the losses alone: every weight is the same"
+    steps = np.flatnonzero(one[losses] != other[losses])
+    behind = "" if steps.size and not steps[0] else "; the first step's loss is the same, and what comes behind it not"
+    return some([name.removeprefix(f"{side} ") for name in differing]) + behind
+
+
+def _repeated(
+    corners: PairModels, side: str, example: Any, source: Callable[[], AbstractContextManager[Any]]
+) -> Iterator[dict[str, Array]]:
+    """A side's training, as the check has it, several times; each inside what `source` makes."""
+    batch, backends = corners.batch(example), {side: corners.backends[side]}
+    first: dict[str, First] = {side: example.weights}
+    if example.weights == OWN:
+        first[side] = dict(corners.models[side, "float32"].parameters())
+    arguments = {side: corners.builds[side]}, corners.pad, first, (batch.ids, batch.targets), corners.lean
+    for _ in range(REPEATS):
+        with source():
+            yield {name: array.copy() for name, array in determinism.trained(backends, *arguments)}
+
+
+def _sources(corners: PairModels, side: str) -> Iterator[tuple[str, Callable[[], AbstractContextManager[Any]]]]:
+    """Where a training may draw from, each with what has it give the same numbers inside."""
+    yield "Python's random", _seeded(random.getstate, random.setstate, lambda: random.seed(0))
+    yield "numpy.random", _seeded(np.random.get_state, np.random.set_state, lambda: np.random.seed(0))
+    yield f"{side}'s own generator", corners.models[side, "float32"].modes.seeded
+    yield "a generator without a seed, which begins with what os.urandom gives", _without_entropy
+
+
+def _seeded(
+    get: Callable[[], Any], put: Callable[[Any], Any], seed: Callable[[], None]
+) -> Callable[[], AbstractContextManager[None]]:
+    """Inside, a generator begins at a seed; behind it, it goes on as if nothing had been drawn."""
+
+    @contextlib.contextmanager
+    def inside() -> Iterator[None]:
+        state = get()
+        seed()
+        try:
+            yield
+        finally:
+            put(state)
+
+    return inside
+
+
+@contextlib.contextmanager
+def _without_entropy() -> Iterator[None]:
+    """Inside, the operating system gives zeros, from which a generator begins that is given no seed."""
+    with patch.object(os, "urandom", bytes), patch.object(random, "_urandom", bytes):
+        yield
