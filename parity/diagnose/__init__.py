@@ -62,6 +62,7 @@ CAUSES = {
     "weights rounded": "the weights went through a lower precision",
     "weights changed": "single weights have other values",
     "weights transformed": "each number is a function of what it should be: its root, its reciprocal, its logarithm",
+    "batch norm folded": "a batch normalization was folded into the layer before it in another way",
     "weights swapped": "two parameters stand in each other's place",
     "weights not copied": "a parameter keeps its initial value",
     # attention

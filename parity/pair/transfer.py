@@ -101,8 +101,8 @@ def agree(layouts: Mapping[str, Layout], idle: Mapping[str, Mapping[str, str]]) 
         if shapes[0] & shapes[1]:
             raise ParityError(f"{counts}; unmatched are {text}: {LINKS}")
         resized = _resized((ours, theirs), alone)
-        tied = _tied((ours, theirs), alone)
-        raise ParityError(f"{resized or f'{counts}; unmatched are {text}'}: {tied or SIZES}")
+        advice = _advice((ours, theirs), alone)
+        raise ParityError(f"{resized or f'{counts}; unmatched are {text}'}: {advice or SIZES}")
     return next(iter(layouts.values()))
 
 
@@ -123,13 +123,21 @@ def _resized(layers: Sequence[Mapping[str, Any]], alone: Mapping[str, Sequence[s
     return f"sizes differ: {text}{_more(len(kinds[0]))}"
 
 
-def _tied(layers: Sequence[Mapping[str, Any]], alone: Mapping[str, Sequence[str]]) -> str:
-    """Advice where the one layer that the other side lacks has the size of a table that both have: a head, untied."""
+def _advice(layers: Sequence[Mapping[str, Any]], alone: Mapping[str, Sequence[str]]) -> str:
+    """Advice where one side alone has batch normalizations, or a head of the size of a table that both sides have.
+
+    The other may have the norms folded into other layers, or the head tied to the table.
+    """
     [ours, theirs] = alone.values()
-    if len(paths := [*ours, *theirs]) != 1:
+    if ours and theirs:
         return ""
+    paths, own = [*ours, *theirs], layers[0 if ours else 1]
     side, other = [*alone] if ours else [*alone][::-1]
-    head = layers[0 if ours else 1][paths[0]]
+    if all(_kind(own[path]) == "batch_norm" for path in paths):
+        return f"if {other} has {'it' if len(paths) == 1 else 'them'} folded into the layers before, {GIVEN}"
+    if len(paths) != 1:
+        return ""
+    head = own[paths[0]]
     tables = [path for path in layers[0] if _kind(layers[0][path]) == "embedding" and path in layers[1]]
     for path in tables:
         if {of[1] for of in layers[0][path].values()} & {of[1] for of in head.values()}:

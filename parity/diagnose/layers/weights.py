@@ -33,6 +33,10 @@ FIXES = {
     "flatten order": "order the inputs as the array before them is flattened, when the weights are copied",
     "weights transformed": "copy the values as they are: no function is applied to them",
     "order": "put all that goes together into one order when the weights are copied",
+    "batch norm folded": (
+        "multiply the kernel by gain / sqrt(variance + epsilon), and make the bias (bias - mean) times that plus the "
+        "norm's bias"
+    ),
     "kernel backwards": "keep the order of the kernel in time: neither framework reverses it",
 }
 

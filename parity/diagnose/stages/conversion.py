@@ -12,7 +12,8 @@ from parity.diagnose.layers.left_out import left_out
 from parity.diagnose.layers.weights import Happened, explain_weights, what_happened
 from parity.diagnose.search import Explained
 from parity.diagnose.specimens import specimen
-from parity.diagnose.stages.own_weights import INPUTS, Values, goal_of, left_by, left_cause
+from parity.diagnose.stages.own_orders import Values
+from parity.diagnose.stages.own_weights import INPUTS, goal_of, left_by, left_cause
 from parity.dtypes import Array
 from parity.errors import ERRORS
 from parity.inputs.arrays import Sample

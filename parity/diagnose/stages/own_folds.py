@@ -40,12 +40,12 @@ def folded(layers: Iterable[Layer], settings: Mapping[str, Mapping[str, Any]], w
     """
     changes: dict[str, Array] = {}
     for layer in layers:
-        ways = _folds(layer, settings.get(layer.path, {}), whole)
+        ways = folds(layer, settings.get(layer.path, {}), whole)
         changes |= next((way for fold in ways if (way := _in_kernel(fold, whole, lower) or _alone(fold, lower))), {})
     return changes
 
 
-def _folds(layer: Layer, settings: Mapping[str, Any], whole: Values) -> Iterator[Fold]:
+def folds(layer: Layer, settings: Mapping[str, Any], whole: Values) -> Iterator[Fold]:
     """A batch normalization, which alone has an epsilon and a momentum; of one learned array, as a gain and a bias.
 
     What the model has of its own it has in the order in which both frameworks make it: gain, bias, mean, variance.

@@ -16,7 +16,7 @@ from parity.diagnose.layers.arrangements import RUNS_ON, arranged, turns
 from parity.diagnose.layers.left_out import left_out
 from parity.diagnose.layers.orders import ordered
 from parity.diagnose.layers.weights import FIXES
-from parity.diagnose.relations import CONSTANT, JOINED, LAYOUTS, ORDERED, Origins, related, unused
+from parity.diagnose.relations import CONSTANT, JOINED, LAYOUTS, ORDERED, Origins, unused
 from parity.diagnose.stages.own_orders import Change, Values, orders
 from parity.dtypes import Array
 from parity.pair.orders import permuted
@@ -24,12 +24,12 @@ from parity.pair.orders import permuted
 MOST = 192  # changes that are tried
 
 
-def changes(port: Values, source: Values) -> Iterator[Change]:
+def changes(port: Values, source: Values, origins: Sequence[Origins]) -> Iterator[Change]:
     """Everything that may have happened to the port's parameters, each as the values with it taken back.
 
-    First what values themselves show, then orders that they do not show, then parameters in each other's place.
+    `origins` are what each was made from. First what values themselves show, then orders that they do not show, then
+    parameters in each other's place.
     """
-    origins = related(source, port)
     groups: dict[tuple[str, tuple[int, ...]], list[Origins]] = {}
     for of in origins:
         groups.setdefault((re.sub(r"\d+", "*", of.name), of.shape), []).append(of)

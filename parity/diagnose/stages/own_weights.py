@@ -1,6 +1,6 @@
 """Why two models with weights of their own differ: what happened to one side's on their way."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, takewhile
@@ -14,9 +14,11 @@ from parity.compare.judge import GROWTH, judge_difference
 from parity.diagnose import Cause
 from parity.diagnose.layers.left_out import LeftOut
 from parity.diagnose.layers.weights import FIXES
+from parity.diagnose.relations import related
 from parity.diagnose.specimens import specimen
-from parity.diagnose.stages import own_relations
+from parity.diagnose.stages import own_relations, wrong_folds
 from parity.diagnose.stages.own_folds import folded
+from parity.diagnose.stages.own_orders import Change, Values
 from parity.dtypes import Array, round_to
 from parity.pair.link_table import settings_of
 from parity.pair.models import PairModels
@@ -26,7 +28,6 @@ RICH = 16  # numbers of an array that are in a lower precision all together by n
 FEW = 3  # parameters that are named
 INPUTS = 4  # on which a cause has to hold
 
-Values = Mapping[str, Array]
 Folds = Callable[[Values, Values], Values]  # of a side's parameters and what is held: what they are by its norms
 
 
@@ -60,12 +61,21 @@ def explain(corners: PairModels) -> list[Cause]:
             if left is not None:
                 return [_of_rounding(side, names, dtype, left)]
         # Most changes are wrong, and one input tells that; the others are run for those that pass.
-        for change in islice(own_relations.changes(rounded_values, whole), own_relations.MOST):
+        for change in islice(_changes(corners, (side, other), rounded_values, whole, inputs[0]), own_relations.MOST):
             one = left_by(corners, goals[other], side, change[2], inputs[:1])
             left = left_by(corners, goals[other], side, change[2], inputs) if one is not None else None
             if left is not None:
                 return [own_relations.cause(change, side, left)]
     return _of_another(corners, goals[corners.sides[1]], inputs)
+
+
+def _changes(
+    corners: PairModels, sides: tuple[str, str], port: Values, source: Values, inputs: Any
+) -> Iterator[Change]:
+    """Everything that may have happened to the parameters of the first of the sides, which were the second's."""
+    model, origins = corners.models[sides[1], "float32"], related(source, port)
+    yield from wrong_folds.changes(model.layers, settings_of(model, inputs), source, port, origins)
+    yield from own_relations.changes(port, source, origins)
 
 
 def _of_rounding(side: str, names: Sequence[str], dtype: str, left: tuple[float, float]) -> Cause:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from parity.diagnose.layers.orders import ordered
+from parity.diagnose.relations import related
 from parity.diagnose.stages.own_relations import changes
 
 RANDOM = np.random.default_rng(0)
@@ -23,7 +24,7 @@ def proposed(port, source, wanted):
     """The causes of the changes that make the port what it should be."""
     return [
         (cause, description)
-        for cause, description, values in changes(port, source)
+        for cause, description, values in changes(port, source, related(source, port))
         if all(np.allclose({**port, **values}[name], array, rtol=0, atol=1e-12) for name, array in wanted.items())
     ]
 
@@ -100,7 +101,11 @@ def test_one_of_two_biases_was_left_out():
 def test_no_change_is_of_another_shape():
     port = {"dense_1.kernel": drawn(4, 4), "dense_2.kernel": drawn(6, 4)}
 
-    assert all(values[name].shape == port[name].shape for _, _, values in changes(port, port) for name in values)
+    assert all(
+        values[name].shape == port[name].shape
+        for _, _, values in changes(port, port, related(port, port))
+        for name in values
+    )
 
 
 BLOCKS = ("0", "1")

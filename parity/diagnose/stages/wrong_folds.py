@@ -1,0 +1,123 @@
+"""Batch normalizations that a converter folded into the layer before them, wrongly: what its kernel and bias lack.
+
+Folded, a kernel is multiplied by gain / sqrt(variance + epsilon) at each channel, and the bias is (bias - mean) times
+that, plus the norm's own bias. What a converter did instead is told from the values, and the right ones are tried.
+"""
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from parity.canonical.layer import Layer
+from parity.diagnose.relations import Origins
+from parity.diagnose.stages.own_folds import Fold, folds
+from parity.diagnose.stages.own_orders import Change, Values
+from parity.dtypes import EPS, Array
+
+CAUSE = "batch norm folded"
+UNITS = 256  # of float32's roundings of the largest term: sums of three cancel
+
+
+def changes(
+    layers: Iterable[Layer],
+    settings: Mapping[str, Mapping[str, Any]],
+    source: Values,
+    port: Values,
+    every: Sequence[Origins],
+) -> Iterator[Change]:
+    """The port's kernels and biases with the source's batch normalizations folded in as they should be.
+
+    All that lack the same at once, then each by itself. `layers` and their `settings`, by path, are the source's, and
+    `every` is what each parameter of the port was made from.
+    """
+    alike: dict[str, dict[str, Values]] = {}
+    for layer in layers:
+        for fold in folds(layer, settings.get(layer.path, {}), source):
+            for words, values in _of_fold(fold, source, port, every):
+                alike.setdefault(words, {})[layer.path] = values
+    for words, norms in alike.items():
+        if len(norms) > 1:
+            everything = {name: array for values in norms.values() for name, array in values.items()}
+            yield CAUSE, f"with {len(norms)} batch normalizations folded in, each {words}", everything
+        for path, values in norms.items():
+            yield CAUSE, f"with the batch normalization {path} folded in {words}", values
+
+
+def _of_fold(fold: Fold, source: Values, port: Values, every: Sequence[Origins]) -> Iterator[tuple[str, Values]]:
+    """What is wrong where a norm was folded into a kernel of the port and the bias beside it, and both made right.
+
+    Nothing where they are not this norm's: both are told by what they are of its parameters.
+    """
+    for of in (of for of in every if of.plain is not None and len(of.shape) > 1):
+        name, plain = f"{of.name.rpartition('.')[0]}.bias", np.asarray(of.plain, np.float64)
+        if name not in port or port[name].shape != fold.factor.shape:
+            continue
+        before = source.get(f"{of.sources[0].rpartition('.')[0]}.bias", np.zeros(len(fold.factor)))
+        for axis in (axis for axis, length in enumerate(of.shape) if length == len(fold.factor)):
+            factor = _along(plain, port[of.name].astype(np.float64), axis)
+            kernel = None if factor is None else _of_factor(fold, source, factor)
+            if factor is None or kernel is None or before.shape != factor.shape:
+                continue
+            bias = _of_bias(fold, source, before.astype(np.float64), factor, port[name])
+            if bias is not None and (kernel or bias):
+                shape = [-1 if at == axis else 1 for at in range(plain.ndim)]
+                right = {of.name: plain * fold.factor.reshape(shape), name: before * fold.factor + fold.summand}
+                yield " and ".join(filter(None, (kernel, bias))), right
+
+
+def _along(plain: Array, array: Array, axis: int) -> Array | None:
+    """The factor, (width,), that each channel of an array has beside those of another; None where one has several."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a channel of zeros has no ratio, and is seen by its NaN
+        ratio = np.where(plain == 0, np.nan, array / plain)
+        others = tuple(at for at in range(plain.ndim) if at != axis)
+        factor = np.nanmedian(ratio, others, keepdims=True)
+    return factor.ravel() if _same(plain * factor, array, np.abs(array).max(initial=0.0)) else None
+
+
+def _of_factor(fold: Fold, source: Values, factor: Array) -> str | None:
+    """What a factor at each channel lacks of a norm's; "" where nothing, None where it is none of this norm's."""
+    variance = source[fold.variance].astype(np.float64)
+    raised, root = variance + fold.epsilon, np.sqrt(variance + fold.epsilon)
+    ways = {
+        "": fold.factor,
+        "without its gain and variance": np.ones(len(factor)),
+        "without its gain": 1 / root,
+        "without its variance": fold.gain,
+        "divided by its variance, not by the root of it": fold.gain / raised,
+        "multiplied by the root of its variance": fold.gain * root,
+        "with epsilon behind the root of its variance": fold.gain / (np.sqrt(variance) + fold.epsilon),
+    }
+    size = np.abs(factor).max()
+    words = next((words for words, way in ways.items() if _same(way, factor, size)), None)
+    if words is None and np.isfinite(epsilon := float(np.median(np.square(fold.gain / factor) - variance))):
+        way = fold.gain / np.sqrt(np.maximum(variance + epsilon, EPS["float32"]))
+        words = f"by epsilon {epsilon:.1g}, not {fold.epsilon:g}" if _same(way, factor, size) else None
+    return words
+
+
+def _of_bias(fold: Fold, source: Values, before: Array, factor: Array, bias: Array) -> str | None:
+    """What a bias lacks of a norm folded in by a factor; "" where nothing, None where it is none of this norm's."""
+    mean, shift, none = source[fold.mean].astype(np.float64), fold.bias, np.zeros(len(factor))
+    befores = {"": before * factor, "without the bias before it": none, "with the bias before it as it was": before}
+    means = {
+        "": -mean * factor,
+        "without its mean": none,
+        "with its mean added": mean * factor,
+        "with its mean as it was": -mean,
+    }
+    shifts = {"": shift, "without its bias": none, "with its bias subtracted": -shift}
+    ways = product(befores.items(), means.items(), shifts.items())
+    for way in sorted(ways, key=lambda way: sum(bool(words) for words, _ in way)):
+        terms = [term for _, term in way]
+        if _same(sum(terms, none), bias, max(np.abs(term).max() for term in terms)):
+            return " and ".join(words for words, _ in way if words)
+    return None
+
+
+def _same(one: Array, other: Array, size: float) -> bool:
+    """Whether two arrays are the same but for float32's rounding of numbers of this size."""
+    return bool((np.abs(one - other) <= UNITS * EPS["float32"] * size).all())

@@ -1,0 +1,95 @@
+"""A port whose batch normalizations a converter folded into the layers before them, wrongly."""
+
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from parity import Pair, ParityError, api
+from parity.strategies import arrays
+
+
+def source():
+    """Three norms, (batch, 3, 8) to (batch, 4), behind a convolution, a depthwise one without a bias, and a matrix."""
+    torch.manual_seed(0)
+    blocks = [nn.Conv1d(3, 6, 3), nn.BatchNorm1d(6), nn.ReLU(), nn.Conv1d(6, 6, 4, groups=6, bias=False)]
+    blocks += [nn.BatchNorm1d(6, eps=1e-4), nn.Flatten(), nn.Linear(18, 4), nn.BatchNorm1d(4)]
+    for norm in (block for block in blocks if isinstance(block, nn.BatchNorm1d)):
+        for values in (norm.weight, norm.bias, norm.running_mean):
+            nn.init.normal_(values)
+        nn.init.uniform_(norm.running_var, 0.5, 2)
+    return nn.Sequential(*blocks).eval()
+
+
+def folded(layer, norm, wrong):
+    """The kernel and bias of both layers, in torch's order of axes."""
+    gain, shift, mean, variance = (of.detach().numpy() for of in (norm.weight, norm.bias, *norm.buffers()) if of.ndim)
+    before = 0 if layer.bias is None else layer.bias.detach().numpy()
+    factor = gain / np.sqrt(variance + (1e-2 if wrong == "epsilon" else norm.eps))
+    factor = {"variance": gain / (variance + norm.eps), "gain": 1 / np.sqrt(variance + norm.eps)}.get(wrong, factor)
+    kernel = layer.weight.detach().numpy()
+    kernel = kernel * factor.reshape(-1, *[1] * (kernel.ndim - 1))
+    sign = {"mean": 0, "sign": 1}.get(wrong, -1)
+    return kernel.T, before * factor * (wrong != "before") + sign * mean * factor + shift * (wrong != "shift")
+
+
+def ported(wrong="", of=(0, 1, 2)):
+    """The port, with the same wrong in the norms `of`."""
+    inputs = keras.Input((3, 8))
+    kinds = [keras.layers.Conv1D(6, 3, activation="relu"), keras.layers.DepthwiseConv1D(4), keras.layers.Dense(4)]
+    x = kinds[1](kinds[0](keras.layers.Permute((2, 1))(inputs)))
+    model = keras.Model(inputs, kinds[2](keras.layers.Flatten()(keras.layers.Permute((2, 1))(x))))
+    blocks = [*source()]
+    for place, (kind, at) in enumerate(zip(kinds, (0, 3, 6), strict=True)):
+        kernel, bias = folded(blocks[at], blocks[at + 1], wrong if place in of else "")
+        kind.set_weights([kernel.transpose(0, 2, 1) if place == 1 else kernel, bias])
+    return model
+
+
+def causes(tensorflow):
+    pair = Pair("acme", torch=source, tensorflow=tensorflow, inputs=arrays(3, 8), weights="given")
+    outcome = api.check(pair, examples=2, checks=["forward"])["forward"]
+    return [(of.name, of.told) for finding in outcome.findings for of in finding.diagnosis.causes]
+
+
+def test_norms_that_are_rightly_folded_hold():
+    assert causes(ported) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("mean", "without its mean"),
+        ("sign", "with its mean added"),
+        ("shift", "without its bias"),
+        ("gain", "without its gain"),
+        ("variance", "divided by its variance, not by the root of it"),
+    ],
+)
+def test_what_a_converter_did_to_every_norm_is_one_cause(wrong, words):
+    [(name, told)] = causes(partial(ported, wrong))
+
+    assert name == "batch norm folded"
+    assert told.endswith(f" with 3 batch normalizations folded in, each {words}")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "of", "words"),
+    [
+        ("epsilon", 1, "the batch normalization 4 folded in by epsilon 0.01, not 0.0001"),
+        ("before", 2, "the batch normalization 7 folded in without the bias before it"),
+    ],
+)
+def test_one_norm_that_is_folded_otherwise_is_named(wrong, of, words):
+    [(name, told)] = causes(partial(ported, wrong, (of,)))
+
+    assert name == "batch norm folded"
+    assert told.endswith(words)
+
+
+def test_a_pair_with_drawn_weights_is_refused_with_what_to_do():
+    with pytest.raises(ParityError, match='tensorflow has them folded into the layers before, weights="given" takes'):
+        api.check(Pair("acme", torch=source, tensorflow=ported, inputs=arrays(3, 8)), checks=["forward"])
