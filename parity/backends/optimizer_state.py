@@ -28,6 +28,18 @@ def save(path: Path, steps: int, names: Sequence[str], moments: Mapping[str, Seq
         safetensors.numpy.save_file(arrays, temporary)
 
 
+def count(path: Path) -> int:
+    """The count of steps in a file that `save` wrote."""
+    return int(safetensors.numpy.load(read_bytes(path))[STEP])
+
+
+def recount(path: Path, steps: int) -> None:
+    """Give a file that `save` wrote another count of steps."""
+    arrays = safetensors.numpy.load(read_bytes(path)) | {STEP: np.array(steps, np.int64)}
+    with replacing(path) as temporary:
+        safetensors.numpy.save_file(arrays, temporary)
+
+
 def load(
     path: Path, moments: Sequence[str], expected: Mapping[str, tuple[tuple[int, ...], str]]
 ) -> tuple[int, dict[str, list[Array]]]:

@@ -2,13 +2,15 @@
 
 The plain attributes of the layers of both are compared. One is proved to be lost if the model that was read back, given
 it, computes what the saved one does, on inputs and weights of every size on which it was not found. What is used up by
-a constructor cannot be given afterwards: what differs is said then, and no cause. What is counted is values of outputs.
+a constructor cannot be given afterwards: then the runs of both are compared, operation by operation, and what one does
+alone is the cause if all else is the same. What is counted is values of outputs.
 """
 
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -17,6 +19,7 @@ import numpy as np
 
 from parity.backends.attributes import told
 from parity.backends.modes import Setting
+from parity.backends.operations import Operation, Trace, Value
 from parity.backends.protocol import BackendModel
 from parity.canonical.weights import Weights, draw
 from parity.diagnose import Cause
@@ -31,6 +34,7 @@ from parity.pair.models import PairModels
 
 Example = tuple[Weights, Any]
 WHERE = "files"
+KEEP = "keep what that goes by where the file holds it: in a weight or a buffer, or in get_config of Keras"
 LONGEST = 60  # characters of a value in a message
 
 
@@ -67,7 +71,7 @@ def explain(corners: PairModels, side: str, suffix: str, saved: BackendModel, lo
         if any(left(needed, example) for example in examples if example is not telling):
             needed = []  # they explain the example on which they were chosen, and no other
         before, after = left((), telling), left(needed, telling)
-        first = "" if needed else _first(side, saved, loaded, telling)
+        done, first = (None, "") if needed else _seen(side, saved, loaded, [telling, *elsewhere(corners)])
     read = f"what is read from {suffix}"
     causes = []
     for one in needed:
@@ -77,6 +81,10 @@ def explain(corners: PairModels, side: str, suffix: str, saved: BackendModel, lo
     if causes:
         return causes, []
     differing = "; ".join(f"{one.told} there" for one in lost)
+    if done is not None:
+        saying = f"{side} does {_told(done[0])}; {read} does {_told(done[1])} there, and all else as the model does"
+        saying += f"; {differing}" if lost else ""
+        return [Cause("saved incompletely", WHERE, saying, KEEP, before, 0.0)], []  # by construction
     tried = f"{differing}: given there, too, a difference is left" if lost else "no plain attribute of a layer differs"
     others = _others(saved, loaded)
     tried += f"; their layers differ: {some(others)}" if others else ""
@@ -84,21 +92,66 @@ def explain(corners: PairModels, side: str, suffix: str, saved: BackendModel, lo
     return [], [f"{side}: {read} computes something else though every value comes back; {tried}"]
 
 
-def _first(side: str, saved: BackendModel, loaded: BackendModel, example: Example) -> str:
-    """The first operation that each of both does otherwise, with the line that calls it, if they are seen."""
-    (weights, inputs), layout = example, transfer.layout(side, saved)
-    values, descriptions = draw(layout, weights), []
+Done = tuple[list[Operation], list[Operation]]  # by the model alone, and by what is read alone
+
+
+def _seen(side: str, saved: BackendModel, loaded: BackendModel, examples: Sequence[Example]) -> tuple[Done | None, str]:
+    """What each of both does alone, if that is the same on all examples; and the first operation that differs."""
     try:
-        for model in (saved, loaded):
-            transfer.write(model, values, layout)
-        traces = saved.record(inputs).trace, loaded.record(inputs).trace
-        for name, parted in zip(("the model", "what is read"), aligned(*traces, saved.dtype).parted, strict=True):
-            for one in parted[:1]:
-                code = f": {one.line.code}" if one.line else ""
-                descriptions.append(f"in {name} {called(one)}{at(one)}{code}")
+        runs = [_recorded(side, saved, loaded, example) for example in examples]
     except ERRORS:  # the values that differ are told all the same
-        return ""
-    return f"; the first operation that differs is {' and '.join(descriptions)}" if descriptions else ""
+        return None, ""
+    done = [_alone(traces, saved.dtype) for traces in runs]
+    ways = {None if of is None else tuple(tuple(map(called, alone)) for alone in of) for of in done}
+    parted = zip(("the model", "what is read"), aligned(*runs[0], saved.dtype).parted, strict=True)
+    first = " and ".join(f"in {name} {_told(of[:1])}" for name, of in parted if of)
+    return done[0] if len(ways) == 1 else None, first and f"; the first operation that differs is {first}"
+
+
+def _recorded(side: str, saved: BackendModel, loaded: BackendModel, example: Example) -> tuple[Trace, Trace]:
+    """Both models' runs on the same weights and inputs."""
+    (weights, inputs), layout = example, transfer.layout(side, saved)
+    values = draw(layout, weights)
+    for model in (saved, loaded):
+        transfer.write(model, values, layout)
+    return saved.record(inputs).trace, loaded.record(inputs).trace
+
+
+def _alone(traces: tuple[Trace, Trace], dtype: str) -> Done | None:
+    """What each of two runs of one code does alone, operation by operation, where all else is the same.
+
+    None where a value that nothing makes differs, or the first operation that makes something else is none of these.
+    """
+    runs = tuple(trace.operations for trace in traces)
+    first, second = ([str((called(one), one.layer, len(one.takes))) for one in of] for of in runs)
+    both = tuple[set[int], set[int]]((set(), set()))
+    for block in SequenceMatcher(None, first, second, autojunk=False).get_matching_blocks():
+        for places in zip(range(block.a, block.a + block.size), range(block.b, block.b + block.size), strict=True):
+            taken = zip(*(of[place].takes for of, place in zip(runs, places, strict=True)), strict=True)
+            if not all(_equal(traces[0].values[one], traces[1].values[other]) for (_, one), (_, other) in taken):
+                return None
+            for known, place in zip(both, places, strict=True):
+                known.add(place)
+    here, there = (
+        [one for place, one in enumerate(of) if place not in known] for of, known in zip(runs, both, strict=True)
+    )
+    parted = aligned(*traces, dtype).parted
+    explained = all(one in of for ones, of in zip(parted, (here, there), strict=True) for one in ones)
+    return (here, there) if any(parted) and explained else None
+
+
+def _equal(one: Value, other: Value) -> bool:
+    """Whether two values are made by operations, or are the same bit for bit; of large ones the sketches."""
+    if not (one.leaf or other.leaf):
+        return True
+    if one.array is None or other.array is None:
+        return one.sketch == other.sketch
+    return np.array_equal(one.array, other.array, equal_nan=one.array.dtype.kind == "f")
+
+
+def _told(operations: Sequence[Operation]) -> str:
+    """The first operations with their places; "nothing" where there are none."""
+    return some([*dict.fromkeys(called(one) + at(one) for one in operations)]) or "nothing"
 
 
 def _others(saved: BackendModel, loaded: BackendModel) -> list[str]:

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends.protocol import Backend, BackendModel
+from parity.backends import optimizer_state
+from parity.backends.protocol import Backend, BackendModel, Trainer
 from parity.canonical import weights
 from parity.canonical.weights import Weights
 from parity.checks import resume
@@ -30,6 +31,7 @@ from parity.pair.models import PairModels
 from parity.scratch import scratch
 
 OLDER, NEWER = Weights(1, 1.0), Weights(2, 1.0)
+COUNT = "save the count of steps behind the last one, and go on from it"
 TRIED = "values rounded, zero, initial, of before, in each other's place, or off by one representable number"
 
 Values = Mapping[str, Array]
@@ -50,6 +52,8 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
                 lost += reasons
             for cause in proofs:
                 causes.setdefault((side, cause.name, cause.fix), cause)
+        if not any(of == side for of, *_ in causes) and isinstance(example, resume.Training):
+            causes.update(((side, cause.name, cause.fix), cause) for cause in _counted(corners, side, example))
         if any(of == side for of, *_ in causes):
             continue
         if wrong:
@@ -108,14 +112,20 @@ def _reloaded(corners: PairModels, side: str) -> Iterator[Trip]:
                 yield Trip(f"file {ending}", model.read(), again.read(), others, ending, (model, again))
 
 
+def _begun(corners: PairModels, side: str, example: resume.Training) -> tuple[BackendModel, Trainer]:
+    """A side's model with the example's weights, and what trains it."""
+    model = corners.backends[side].Model(corners.builds[side], "float32", corners.pad)
+    layout = transfer.layout(side, model)
+    transfer.write(model, weights.draw(layout, example.weights), layout)
+    return model, model.trainer(example.recipe)
+
+
 def _resumed(corners: PairModels, side: str, example: resume.Training) -> Iterator[Trip]:
     """The model and the optimizer of a training: what was saved, what came back, and what it has been."""
     backend: Backend = corners.backends[side]
     build, pad = corners.builds[side], corners.pad
-    model = backend.Model(build, "float32", pad)
-    layout = transfer.layout(side, model)
-    transfer.write(model, weights.draw(layout, example.weights), layout)
-    trainer, before, state = model.trainer(example.recipe), model.read(), dict[str, Array]()
+    model, trainer = _begun(corners, side, example)
+    before, state = model.read(), dict[str, Array]()
     earlier = state
     for step in example.batches(corners)[:-1]:
         before, earlier = model.read(), state
@@ -135,6 +145,40 @@ def _resumed(corners: PairModels, side: str, example: resume.Training) -> Iterat
         except (ParityError, KeyError):  # a state that was never restored is none
             values = {}
     yield Trip("optimizer's state", state, values, {"of before": earlier})
+
+
+def _counted(corners: PairModels, side: str, example: resume.Training) -> list[Cause]:
+    """Why a training goes on otherwise from the values that it had: by the count of its steps in the optimizer's file.
+
+    With another count there, the next step gives the bits of the training that went on.
+    """
+    model, trainer = _begun(corners, side, example)
+    *first, last = example.batches(corners)
+    for step in first:
+        trainer.step([step])
+    with scratch() as directory:
+        model_file, state_file = directory / f"model{model.formats()[0]}", directory / "state.safetensors"
+        model.save(model_file)
+        trainer.save(state_file)
+
+        def next_step() -> Values:
+            again = corners.backends[side].load(corners.builds[side], "float32", corners.pad, model_file)
+            resumed = again.trainer(example.recipe)
+            resumed.restore(state_file)
+            return {"loss": resumed.step([last]), **again.read()}
+
+        try:
+            went_on, count = next_step(), optimizer_state.count(state_file)
+            wanted = {"loss": trainer.step([last]), **model.read()}
+            for other in range(1, len(first) + 2) if (before := unlike(wanted, went_on)) else ():
+                optimizer_state.recount(state_file, other)
+                if not (after := unlike(wanted, next_step())):
+                    description = f"{side}'s optimizer is saved after {len(first)} steps, with {count} as their count; "
+                    description += f"with {other} there it goes on as the training did"
+                    return [Cause("saved incompletely", WHERE, description, COUNT, before, after)]
+        except (ParityError, KeyError):  # a state that cannot be read says nothing of its count
+            return []
+    return []
 
 
 def _flat(state: Mapping[str, Values]) -> dict[str, Array]:
