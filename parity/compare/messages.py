@@ -8,7 +8,13 @@ from parity.dtypes import Array
 Place = Callable[[tuple[int, ...]], tuple[int, ...]]  # an index of what was compared -> the one that the user knows
 Names = tuple[str, str]  # of the two sides
 Flags = tuple[bool, bool]  # of the two sides
+NAMED = 3  # of several names in a line
 NOTHING = "holds nothing; that proves nothing"  # behind an array's shape: it has no element
+
+
+def few(names: Sequence[str], between: str = ", ") -> str:
+    """The first `NAMED` names in a line, and how many more there are."""
+    return between.join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def dims(shape: Sequence[int]) -> str:

@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 
 from parity.backends.protocol import Table
-from parity.compare.messages import dims
+from parity.compare.messages import dims, few
 from parity.compare.tables import rounded_alike, wider
 from parity.dtypes import Array
-
-FEW = 3  # constants that a line names
 
 
 @dataclass(frozen=True)
@@ -35,12 +33,12 @@ class Constants:
     def unequal(self) -> str:
         """Which twins differ, in a line; empty if none does."""
         parts = [f"{' and '.join(dict.fromkeys(names))} {how}" for names, how in self.twins.items() if how]
-        return f"constants differ: {_few(parts, '; ')}" if parts else ""
+        return f"constants differ: {few(parts, '; ')}" if parts else ""
 
     @property
     def unshared(self) -> str:
         """Which have no twin, in a line; empty if all have."""
-        parts = [f"{side} {_few(names)}" for side, names in self.alone.items() if names]
+        parts = [f"{side} {few(names)}" for side, names in self.alone.items() if names]
         return f"constants that only one side has: {'; '.join(parts)}" if parts else ""
 
 
@@ -139,8 +137,3 @@ def _difference(sides: Sequence[str], one: Array, other: Array) -> str:
     place = np.unravel_index(int(np.argmax(np.nan_to_num(gap, nan=np.inf))), gap.shape)
     where, (first, second) = dims(tuple(map(int, place))), sides
     return f"by {gap[place]:.1e} at {where}: {first} {one[place]}, {second} {other[place]}"
-
-
-def _few(names: list[str] | tuple[str, ...], between: str = ", ") -> str:
-    """The first `FEW` names in a line, and how many more there are."""
-    return between.join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")

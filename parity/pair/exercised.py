@@ -11,6 +11,7 @@ from parity.backends.protocol import BackendModel
 from parity.canonical.custom import VALUE
 from parity.canonical.layer import Layout
 from parity.canonical.weights import HELD, neutral
+from parity.compare.messages import few
 from parity.compare.square import PrecisionSquare
 from parity.dtypes import Inputs
 from parity.errors import ParityError, users_own
@@ -18,8 +19,6 @@ from parity.inputs.arrays import like
 from parity.inputs.edges import Place, lengthened
 from parity.inputs.sampling import simplest
 from parity.pair.pair import Pair
-
-NAMED = 4  # parameters that a line names
 
 
 @dataclass
@@ -113,7 +112,7 @@ class Exercised:
         for name in (name for name, (kind, _) in layout.items() if kind == HELD):
             alone.setdefault(neutral(name), []).append(name)
         self._tried.left |= {
-            f"{_few(names)}, which one side lacks": f"held at {value:g}" for value, names in alone.items()
+            f"{few(names)}, which one side lacks": f"held at {value:g}" for value, names in alone.items()
         }
 
     def missing(self, weaker: Iterable[str]) -> tuple[str, ...]:
@@ -121,7 +120,7 @@ class Exercised:
         lines = [_ids(at, self._tried.seen[at], self._pair) for at in sorted(self._tried.seen, key=str)]
         still = [name for name, moved in self._tried.moved.items() if not moved]
         if still:
-            lines.append(f"parameters that no example moves, their gradient is zero in all: {_few(still)}")
+            lines.append(f"parameters that no example moves, their gradient is zero in all: {few(still)}")
         if self.refused:
             lines.append(f"exact zeros, ties and rows of padding alone: {self.refused}")
         if self._tried.length:
@@ -144,11 +143,6 @@ class Exercised:
         except ParityError as error:
             return str(error)
         return ""
-
-
-def _few(names: list[str]) -> str:
-    """The first `NAMED` names, and how many more there are."""
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def _ids(at: Place, seen: set[int], pair: Pair) -> str:

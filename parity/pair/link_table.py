@@ -88,7 +88,8 @@ def _twin(link: Link, models: Mapping[str, BackendModel], settings: Mapping[str,
         name: (values[f"{link.ours}.{name}"].shape, (parts[0][name].name, parts[1][name].name)) for name in parts[0]
     }
     ours, theirs = (of.get(link.ours, {}) for of in settings.values())
-    unequal = {name: (ours[name], theirs[name]) for name in ours if name in theirs and ours[name] != theirs[name]}
+    both = {name: (ours[name], theirs[name]) for name in ours if name in theirs}
+    unequal = {name: of for name, of in both.items() if _single(of[0]) != _single(of[1])}
     return Twin(link, parameters, unequal)
 
 
@@ -115,6 +116,12 @@ class _Seen:
 def _plain(value: Any) -> Any:
     """A setting as both sides would say it: a function by its name."""
     return getattr(value, "__name__", value)
+
+
+def _single(value: Any) -> Any:
+    """A setting of one value along every axis as that value: a convolution over two axes may be one over one."""
+    several = isinstance(value, tuple) and len({*value}) == 1
+    return value[0] if several else value
 
 
 def settings_of(model: BackendModel, sample: Inputs) -> dict[str, dict[str, Any]]:

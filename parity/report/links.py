@@ -1,12 +1,13 @@
 """A survey of a pair's links as text for a terminal, and as JSON. Nothing here decides anything."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from parity.compare.messages import dims
+from parity.compare.messages import dims, few
 from parity.pair.link_table import LinkTable, Twin
 from parity.pair.twins import by_order
 
@@ -31,15 +32,23 @@ def show(survey: LinkTable, console: Console) -> None:
             console.print(Text(f"unmatched: {side} {path} ({parameters})", style="bold red"), soft_wrap=True)
     if survey.unproved:
         console.print(Text(f"not verified: {by_order(survey.unproved)}", style="bold red"), soft_wrap=True)
-    for twin in survey.twins:
-        for name, (ours, theirs) in twin.settings.items():
-            one, other = survey.sides
-            text = f"settings differ: {twin.link.ours} {name}: {one} {ours}, {other} {theirs}"
-            console.print(Text(text, style="yellow"), soft_wrap=True)
+    for text in _settings(survey):
+        console.print(Text(text, style="yellow"), soft_wrap=True)
     for text in filter(None, (survey.constants.unequal, survey.constants.unshared)):
         console.print(Text(text, style="yellow"), soft_wrap=True)
     console.print()
     console.print(last_line(survey), soft_wrap=True)
+
+
+def _settings(survey: LinkTable) -> Iterator[str]:
+    """A line for each setting that differs, with all layers in which it does so by the same values."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for twin in survey.twins:
+        for name, (one, other) in twin.settings.items():
+            alike.setdefault((name, str(one), str(other)), []).append(twin.link.ours)
+    first, second = survey.sides
+    for (name, one, other), layers in alike.items():
+        yield f"settings differ: {few(layers)} {name}: {first} {one}, {second} {other}"
 
 
 def last_line(survey: LinkTable) -> Text:

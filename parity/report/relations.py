@@ -8,6 +8,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
+from parity.compare.messages import few
 from parity.diagnose.relations import CONSTANT, LAYOUTS, Origins, tied, unused
 
 EQUAL, UNKNOWN = "equal bits", "unlike any number of the source"
@@ -16,7 +17,6 @@ SETTINGS = ("setting", "changed", "the port", "how far")
 WITHOUT = "without effect"
 HEAD = ("parameter", "shape", "made from", "how")
 ANY = "any of this one number"  # which of several such arrays it was does not show
-FEW = 3  # sources of one parameter that are named
 
 
 def show(origins: Sequence[Origins], source: Mapping[str, Any], names: tuple[str, str], console: Console) -> None:
@@ -124,5 +124,4 @@ def _pattern(name: str) -> str:
 
 def _sources(names: Iterable[str]) -> str:
     """The names, each once, of which the first few are written out."""
-    names = [*dict.fromkeys(names)]
-    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
+    return few([*dict.fromkeys(names)])

@@ -232,3 +232,27 @@ def test_momenta_are_compared_by_what_each_keeps():
     )
 
     assert survey(pair).twins[0].settings == {"momentum": (0.9, 0.99)}
+
+
+def test_settings_that_differ_alike_are_one_line_and_one_value_along_each_axis_is_that_value(monkeypatch, tmp_path):
+    """A convolution over all of one axis has strides along two where the same over one has a single one."""
+    (tmp_path / "many.py").write_text(
+        "import keras\nfrom torch import nn\nfrom parity import Pair, strategies\n"
+        "class Wide(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.conv = nn.Conv2d(1, 5, (3, 7))\n"
+        "        self.norms = nn.Sequential(*(nn.LayerNorm(5) for _ in range(5)))\n"
+        "    def forward(self, x):\n"
+        "        return self.norms(self.conv(x[:, None])[..., 0].transpose(1, 2))\n"
+        "def narrow():\n"
+        "    norms = [keras.layers.LayerNormalization(epsilon=1e-3) for _ in range(5)]\n"
+        "    return keras.Sequential([keras.Input((9, 7)), keras.layers.Conv1D(5, 3, name='conv'), *norms])\n"
+        "pair = Pair('many', torch=Wide, tensorflow=narrow, inputs=strategies.arrays(9, 7))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    result = CliRunner().invoke(cli.cli, ["links", "many:pair"], standalone_mode=False)
+
+    assert [line for line in result.stdout.splitlines() if line.startswith("settings differ")] == [
+        "settings differ: norms.0, norms.1, norms.2 and 2 more epsilon: torch 1e-05, tensorflow 0.001"
+    ]

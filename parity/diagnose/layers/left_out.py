@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from parity.compare.messages import few
 from parity.diagnose.layers.orders import ordered
 from parity.dtypes import Array
 from parity.pair.orders import permuted
 
 TELLING = 16  # numbers of an array whose order is read from it
-FEW = 3  # names that are told
 Order = tuple[int, ...]  # which place of the one stands at each place of the other
 
 
@@ -61,7 +61,7 @@ def left_out(both: Mapping[str, tuple[Array, Array]], kinds: Mapping[str, str]) 
 
 def _told(both: Mapping[str, tuple[Array, Array]], kinds: Mapping[str, str], moved: list[str]) -> tuple[str, str]:
     """The cause's name and words for the order that parameters have: a known one's, or another."""
-    names = ", ".join(moved[:FEW]) + (f" and {len(moved) - FEW} more" if len(moved) > FEW else "")
+    names = few(moved)
     for name in moved:
         known = next(ordered(kinds.get(name, ""), name.rpartition(".")[2], *both[name]), None)
         if known is not None and np.array_equal(known.made, both[name][1]):

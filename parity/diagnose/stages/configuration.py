@@ -22,6 +22,7 @@ from parity.backends.modes import Setting
 from parity.backends.operations import Operation, Trace, Value
 from parity.backends.protocol import BackendModel
 from parity.canonical.weights import Weights, draw
+from parity.compare.messages import few
 from parity.diagnose import Cause
 from parity.diagnose.gaps import unlike
 from parity.diagnose.operators.align import aligned
@@ -51,7 +52,7 @@ class Lost:
         """How the lost settings are told: their names, and both values."""
         names = [".".join(filter(None, setting)) for setting in self.values]
         verb = "is" if len(names) == 1 else "are"
-        return f"{some(names)} {verb} {_short(self.saved)} in the model and {_short(self.found)}"
+        return f"{few(names)} {verb} {_short(self.saved)} in the model and {_short(self.found)}"
 
 
 def explain(corners: PairModels, side: str, suffix: str, saved: BackendModel, loaded: BackendModel) -> Explained:
@@ -87,7 +88,7 @@ def explain(corners: PairModels, side: str, suffix: str, saved: BackendModel, lo
         return [Cause("saved incompletely", WHERE, saying, KEEP, before, 0.0)], []  # by construction
     tried = f"{differing}: given there, too, a difference is left" if lost else "no plain attribute of a layer differs"
     others = _others(saved, loaded)
-    tried += f"; their layers differ: {some(others)}" if others else ""
+    tried += f"; their layers differ: {few(others)}" if others else ""
     tried += first
     return [], [f"{side}: {read} computes something else though every value comes back; {tried}"]
 
@@ -211,8 +212,3 @@ def _kept(model: BackendModel) -> Iterator[None]:
 
 def _short(value: str) -> str:
     return value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
-
-
-def some(names: list[str]) -> str:
-    """Names as a message has them: the first three, where there are more."""
-    return ", ".join(names) if len(names) < 4 else f"{', '.join(names[:3])} and {len(names) - 3} more"

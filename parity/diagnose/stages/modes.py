@@ -13,10 +13,10 @@ from parity.backends.modes import Setting
 from parity.canonical.weights import Weights
 from parity.checks import calls
 from parity.compare.judge import Verdict
+from parity.compare.messages import few
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.constants import told as constant
 from parity.diagnose.stages import drop_places
-from parity.diagnose.stages.configuration import some
 from parity.dtypes import Inputs
 from parity.inputs.batch import Batch
 from parity.pair import draws
@@ -120,7 +120,7 @@ def _momenta(corners: PairModels, again: Callable[[], Sequence[calls.Kept]], ver
     causes = []
     for (our, other), paths in layers.items():
         description = _keeping(corners, our, other) + (f", in {len(paths)} layers" if len(paths) > 1 else "")
-        fix = f"momentum={constant(our)} in {nodes[paths[0]]} {some(paths)}"
+        fix = f"momentum={constant(our)} in {nodes[paths[0]]} {few(paths)}"
         causes.append(Cause("momentum", paths[0], description, fix, verdict.figure, after))
     return causes
 

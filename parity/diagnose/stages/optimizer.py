@@ -17,10 +17,10 @@ from parity.canonical.optimizers import OWN, Recipe
 from parity.canonical.weights import Weights
 from parity.checks.training import Training, steady
 from parity.compare.judge import Verdict
+from parity.compare.messages import few
 from parity.diagnose import Cause
 from parity.diagnose.search import Evidence, Explained, Probe, differing, proved
 from parity.diagnose.stages import own_optimizer
-from parity.diagnose.stages.configuration import some
 from parity.diagnose.stages.optimizer_variants import Steps, Variant, candidates
 from parity.pair.models import PairModels
 from parity.pair.optimizers import record
@@ -88,7 +88,7 @@ def _since(steps: Steps, description: str = "") -> str:
     """
     off, places = np.abs(steps.probe.found - steps.probe.clean) > steps.limit, steps.trace.places
     names = [name for name, place in places.items() if off[:, place].any()]
-    group = "" if len(names) == len(places) or all(name in description for name in names) else f", in {some(names)}"
+    group = "" if len(names) == len(places) or all(name in description for name in names) else f", in {few(names)}"
     first = np.flatnonzero(off.any(1))
     return group + (f", from step {first[0] + 1} on" if first.size and first[0] else "")
 

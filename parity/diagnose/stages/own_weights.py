@@ -11,6 +11,7 @@ import numpy as np
 from parity.canonical.weights import jittered
 from parity.compare.divergence import divergence
 from parity.compare.judge import GROWTH, judge_difference
+from parity.compare.messages import few
 from parity.diagnose import Cause
 from parity.diagnose.layers.left_out import LeftOut
 from parity.diagnose.layers.weights import FIXES
@@ -25,7 +26,6 @@ from parity.pair.models import PairModels
 
 CASTS = ("float16", "bfloat16")
 RICH = 16  # numbers of an array that are in a lower precision all together by no chance
-FEW = 3  # parameters that are named
 INPUTS = 4  # on which a cause has to hold
 
 Folds = Callable[[Values, Values], Values]  # of a side's parameters and what is held: what they are by its norms
@@ -80,12 +80,8 @@ def _changes(
 
 def _of_rounding(side: str, names: Sequence[str], dtype: str, left: tuple[float, float]) -> Cause:
     where = names[0].rpartition(".")[0] if len(names) == 1 else ""
-    what = f"{side} has {_listed(names)} rounded through {dtype}"
+    what = f"{side} has {few(names)} rounded through {dtype}"
     return Cause("weights rounded", where, what, f"{FIXES['weights rounded']} ({side})", *left)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
 
 
 def _in_float32(corners: PairModels, inputs: Sequence[Any]) -> list[Cause]:
@@ -142,7 +138,7 @@ def _of_another(corners: PairModels, goal: Goal, inputs: Sequence[Any]) -> list[
     if left is None:
         return []
     names = [str(twins[name]) for name in changes]
-    what = f"{second} has other numbers than {first} in {_listed(names)}; {first} with these gives the same"
+    what = f"{second} has other numbers than {first} in {few(names)}; {first} with these gives the same"
     where = names[0].rpartition(".")[0] if len(names) == 1 else ""
     return [Cause("weights changed", where, what, "load the weights of one training in both", *left)]
 
@@ -229,7 +225,7 @@ def left_cause(of: LeftOut, side: str, left: tuple[float, float]) -> Cause:
     return Cause(
         of.cause,
         first.rpartition(".")[0],
-        f"{side} has {_listed([*of.values])} {of.told}",
+        f"{side} has {few([*of.values])} {of.told}",
         f"{FIXES['order']} ({side})",
         *left,
     )

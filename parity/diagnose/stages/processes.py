@@ -19,10 +19,10 @@ from parity.canonical.weights import OWN
 from parity.checks import determinism
 from parity.checks.determinism import First
 from parity.compare.judge import Verdict
+from parity.compare.messages import few
 from parity.diagnose import Cause
 from parity.diagnose.gaps import unlike
 from parity.diagnose.search import Explained
-from parity.diagnose.stages.configuration import some
 from parity.dtypes import Array
 from parity.pair.models import PairModels
 from parity.pair.resting import resting
@@ -71,7 +71,7 @@ def _places(side: str, one: Mapping[str, Array], other: Mapping[str, Array]) -> 
         return "the losses alone: every weight is the same"
     steps = np.flatnonzero(one[losses] != other[losses])
     behind = "" if steps.size and not steps[0] else "; the first step's loss is the same, and what comes behind it not"
-    return some([name.removeprefix(f"{side} ") for name in differing]) + behind
+    return few([name.removeprefix(f"{side} ") for name in differing]) + behind
 
 
 def _repeated(

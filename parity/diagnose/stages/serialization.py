@@ -19,11 +19,12 @@ from parity.canonical import weights
 from parity.canonical.weights import Weights
 from parity.checks import resume
 from parity.compare.judge import Verdict
+from parity.compare.messages import few
 from parity.diagnose import Cause
 from parity.diagnose.gaps import unlike
 from parity.diagnose.search import Candidate, Explained, proved
 from parity.diagnose.stages import configuration
-from parity.diagnose.stages.configuration import WHERE, some
+from parity.diagnose.stages.configuration import WHERE
 from parity.dtypes import Array, round_to
 from parity.errors import ParityError
 from parity.pair import transfer
@@ -206,16 +207,16 @@ def _forms(trip: Trip) -> Iterator[Candidate[Values]]:
         rounded = {name: round_to(saved[name], dtype) for name in off}
         yield form("saved precision", f"holds values rounded to {dtype}", "save values in their own dtype", rounded)
     zero = {name: np.zeros_like(saved[name]) for name in off}
-    yield form("saved incompletely", f"has zeros for {some(off)}", whole, zero)
+    yield form("saved incompletely", f"has zeros for {few(off)}", whole, zero)
     for which, values in trip.others.items():
         if all(name in values for name in off):
             former = {name: values[name] for name in off}
-            yield form("saved incompletely", f"has values {which} for {some(off)}", whole, former)
+            yield form("saved incompletely", f"has values {which} for {few(off)}", whole, former)
     swapped = dict[str, Array]()
     for first, second in combinations(off, 2):
         if np.array_equal(loaded[first], saved[second]) and np.array_equal(loaded[second], saved[first]):
             swapped |= {first: saved[second], second: saved[first]}
-    description, fix = f"has {some(off)} in each other's place", "give each parameter its own name in the file"
+    description, fix = f"has {few(off)} in each other's place", "give each parameter its own name in the file"
     yield form("weights swapped", description, fix, swapped)
     # Last: any file but for a bit is one whose values are one number off.
     near = {n: np.where(loaded[n] == saved[n], saved[n], np.nextafter(saved[n], loaded[n])) for n in off}
