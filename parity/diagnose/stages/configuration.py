@@ -152,7 +152,7 @@ def _equal(one: Value, other: Value) -> bool:
 
 def _told(operations: Sequence[Operation]) -> str:
     """The first operations with their places; "nothing" where there are none."""
-    return some([*dict.fromkeys(called(one) + at(one) for one in operations)]) or "nothing"
+    return few([*dict.fromkeys(called(one) + at(one) for one in operations)]) or "nothing"
 
 
 def _others(saved: BackendModel, loaded: BackendModel) -> list[str]:
