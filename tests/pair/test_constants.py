@@ -208,6 +208,6 @@ def test_parameters_that_one_side_lacks_are_told_together():
     exercised.leave_layers_out({}, layout)
 
     assert exercised.missing(()) == (
-        "c0.bias, c1.bias, c2.bias, c3.bias and 2 more, which one side lacks: held at 0",
+        "c0.bias, c1.bias, c2.bias and 3 more, which one side lacks: held at 0",
         "norm.gain, which one side lacks: held at 1",
     )
