@@ -115,6 +115,34 @@ def test_what_has_to_know_its_shapes_is_traced_for_each_and_all_else_once(caplog
         Running(lambda x: x + "a")(tf.ones(1))
 
 
+def test_what_branches_on_a_value_is_traced_once_for_all_shapes_and_all_else_is_not_rewritten():
+    import tensorflow as tf
+
+    backends.load()
+    from parity.backends.tensorflow.running import Running
+
+    traced, status = [], tf.__internal__.autograph.control_status_ctx
+
+    def branches(x):
+        traced.append(x.shape)
+        if tf.reduce_sum(x) > 0:
+            x = 2 * x
+        return x
+
+    def straight(x):
+        traced.append(status().status.name)
+        return x
+
+    branches, straight = Running(branches), Running(straight)
+    for width in range(1, 6):
+        assert branches(tf.ones((2, width))).numpy().sum() == 4 * width
+        assert branches(-tf.ones((2, width))).numpy().sum() == -2 * width
+    assert [shape.as_list() for shape in traced] == [[None, 1], [None, 1], [None, None]]
+    traced.clear()
+    straight(tf.ones(2))
+    assert traced == ["DISABLED"]
+
+
 def test_a_graph_knows_the_lines_of_its_operations_where_one_fails():
     import tensorflow as tf
 
@@ -126,7 +154,7 @@ def test_a_graph_knows_the_lines_of_its_operations_where_one_fails():
 
     running = Running(chosen)
     running(tf.ones(3), tf.constant(2))
-    graph = running._any.get_concrete_function(tf.ones(3), tf.constant(2)).graph
+    graph = running._any[0].get_concrete_function(tf.ones(3), tf.constant(2)).graph
     assert {operation.traceback for operation in graph.get_operations()} == {None}
     with pytest.raises(tf.errors.InvalidArgumentError, match=r'test_model_forms\.py", line \d+, in chosen'):
         running(tf.ones(3), tf.constant(7))

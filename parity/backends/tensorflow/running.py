@@ -32,7 +32,9 @@ class Running:
     """Runs a function as a graph that is traced for any shapes; one that has to know them is traced for each.
 
     It is known by that it raises in the first, and does not in the second. Without a signature the first trace is for
-    any number of rows; `alone`, as TensorFlow would, for the shapes of the first inputs.
+    any number of rows; `alone`, as TensorFlow would, for the shapes of the first inputs. Only a function that cannot be
+    traced as it is written, as it branches on a tensor's value, is rewritten by AutoGraph, which takes half as long
+    as tracing and is done anew in each process.
     """
 
     def __init__(
@@ -44,32 +46,32 @@ class Running:
     ) -> None:
         signature = [IDS] * ids or None
         self._function, self.input_signature = function, signature
-        self._any = tf.function(function, signature, reduce_retracing=True)
-        self._begun = alone or signature is not None
+        self._any = [tf.function(function, signature, reduce_retracing=True, autograph=of) for of in (False, True)]
+        self._begins = not (alone or signature is not None)
         self._each: dict[Any, Any] = {}  # partial, as TensorFlow warns of others that are traced again and again
-        self._fixed = False
 
     def __call__(self, *args: Any) -> Any:
-        if not self._fixed:
+        for place, graph in enumerate(self._any):
             try:
                 with _without_stacks():
-                    self._begin(args)
-                    return self._any(*args)
-            except Exception:  # noqa: BLE001 what is no matter of shapes is raised again below
-                pass
+                    self._begin(graph, args)
+                    results = graph(*args)
+            except Exception:  # noqa: BLE001 what is no matter of AutoGraph or of shapes is raised again below
+                continue
+            self._any = self._any[place:]
+            return results
         inputs: Any = args
         leaves, nesting = optree.tree_flatten(inputs)
         shapes = nesting, tuple((tuple(leaf.shape), leaf.dtype) for leaf in leaves)
         graph = self._each.setdefault(shapes, tf.function(partial(self._function)))
         results = graph(*args)
-        self._fixed = True
+        self._any = []
         return results
 
-    def _begin(self, args: Any) -> None:
+    def _begin(self, graph: Any, args: Any) -> None:
         """Trace for any number of rows before the first call: TensorFlow would take the first batch's number."""
-        if not self._begun:
-            self._any.get_concrete_function(*optree.tree_map(_of_any_rows, args))
-            self._begun = True
+        if self._begins and not graph.experimental_get_tracing_count():
+            graph.get_concrete_function(*optree.tree_map(_of_any_rows, args))
 
 
 def _of_any_rows(tensor: tf.Tensor) -> tf.TensorSpec:
