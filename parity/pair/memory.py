@@ -20,7 +20,7 @@ from parity.errors import ParityError
 # memory is saved.
 # 24 bytes: float32 and float64 of two sides are 2 * (4 + 8); the rest is what building them takes for a moment.
 BUILDING = 45
-CHECKS = {"training": 155, "determinism": 120, "resume": 110, "weights": 30}
+CHECKS = {"training": 135, "determinism": 120, "resume": 110, "weights": 30}
 SAVING = {"training": 40, "weights": 10}
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # of mallopt(3), by the names that it has for them
 BLOCKS = 1 << 16  # that glibc maps by themselves at most, where nothing else is said

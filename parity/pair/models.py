@@ -208,27 +208,38 @@ class PairModels(Assembly):
         start = shelf.keep(self.load(weights).items())
         # A weight of 1 has neighbours 2^-7 away in bfloat16: a step of 1e-3 does not move it.
         chosen = [corner for corner in self.learning() if corner[1] in PRECISIONS]
+        exact = next(corner for corner in chosen if corner[1] == "float64")
+        # What takes most on its way comes first, when nothing is kept yet of the others.
+        others = sorted(chosen, key=lambda corner: corner[1] != "float64")
+        others.remove(exact)
 
         def run(model: BackendModel) -> Mapping[Came, Array]:
             with alone(self, model, start):
                 return shelf.keep(progress(model, start, recipe, steps))
 
         try:
-            runs = self.each(run, "train", recipe, steps, chosen=chosen)
+            runs = self.each(run, "train", recipe, steps, chosen=[exact])
+            moved = self._moved(exact, runs[exact], start, recipe, steps)
+            runs |= self.each(run, "train", recipe, steps, chosen=others)
         finally:
             self.forget()
         squares = {
             what: self._squares(shelf, {corner: by_parameter(run, what) for corner, run in runs.items()})
-            for what in dict.fromkeys(what for what, _ in next(iter(runs.values())))
+            for what in dict.fromkeys(what for what, _ in runs[exact])
         }
-        exact = next(corner for corner in self.learning() if corner[1] == "float64")
+        return Trained(squares, moved)
+
+    def _moved(
+        self, corner: Of, run: Mapping[Came, Array], start: Mapping[str, Array], recipe: Recipe, steps: Any
+    ) -> Mapping[Came, float]:
+        """How far all that a corner's training came to moves from weights one representable number away."""
         # The next representable number: no smaller change of a weight can be written.
         nudged = Each(start, lambda name: np.nextafter(start[name].astype(np.float64), np.inf))
-        model = self.models[exact]
+        model = self.models[corner]
         with alone(self, model, start):
             model.write(nudged)
             again = progress(model, start, recipe, steps)
-            return Trained(squares, {came: divergence(runs[exact][came], array).max_abs_diff for came, array in again})
+            return {came: divergence(run[came], array).max_abs_diff for came, array in again}
 
     def _run(self, run: Callable[[BackendModel], Array], *what: Any) -> Answer:
         def named(model: BackendModel) -> dict[str, Array]:

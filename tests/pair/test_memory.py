@@ -11,7 +11,7 @@ from parity import api, checks
 from parity.canonical.weights import Each
 from parity.checks import masking, training, weights
 from parity.errors import ParityError
-from parity.pair import memory, shelf
+from parity.pair import memory, models, shelf
 from parity.pair.resting import resting
 from parity.strategies import Case
 
@@ -79,6 +79,15 @@ def test_what_does_not_fit_is_told_with_figures(monkeypatch):
     memory.ask("large", LARGE, ["weights"])
     memory.ask("large", LARGE, ["forward", "weights"], saving=True)
     assert {*memory.CHECKS} <= {*checks.agreed()}
+
+
+def test_what_takes_most_is_trained_first_when_least_is_kept(corners, monkeypatch):
+    order, progress = [], models.progress
+    monkeypatch.setattr(models, "progress", lambda model, *of: order.append(model.dtype) or progress(model, *of))
+
+    training.verify(corners, training.FIXED_EXAMPLES[0])
+
+    assert order == ["float64"] * 3 + ["float32"] * 2
 
 
 def test_a_check_asks_before_it_starts(corners, monkeypatch):
