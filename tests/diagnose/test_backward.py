@@ -42,6 +42,49 @@ class Turned(torch.autograd.Function):
         return -0.25 * gradient
 
 
+class Cut(torch.autograd.Function):
+    """The value itself, whose gradient is cut off, or scaled down to a norm."""
+
+    @staticmethod
+    def forward(context, x, bound, norm):
+        context.bound, context.norm = bound, norm
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(context, gradient):
+        gradient = gradient.clamp(-context.bound, context.bound) if context.bound else gradient
+        return gradient * (context.norm / gradient.norm()).clamp(max=1.0) if context.norm else gradient, None, None
+
+
+cut = Cut.apply  # bound before any run is recorded
+
+
+def cut_off(x):
+    return x + torch.tanh(cut(x, 2e-3, None))
+
+
+def cut_elsewhere(x):
+    return x + tf.tanh(cut_there(x))
+
+
+def scaled_down(x):
+    return x + torch.tanh(cut(x, None, 1e-5))
+
+
+@tf.custom_gradient
+def cut_there(x):
+    return tf.identity(x), lambda gradient: tf.clip_by_value(gradient, -4e-3, 4e-3)
+
+
+@tf.custom_gradient
+def down_there(x):
+    return tf.identity(x), lambda gradient: tf.clip_by_norm(gradient, 1e-5)
+
+
+def scaled_down_there(x):
+    return x + tf.tanh(down_there(x))
+
+
 @tf.custom_gradient
 def straight(x):
     return tf.tanh(x), lambda gradient: gradient
@@ -88,9 +131,12 @@ def halved(x):
 FAULTS = {  # side, operation, what stands in its line, the cause
     detached: ("torch", "detach()", "torch.tanh(x.detach())", "gradient stopped"),
     without_gradient: ("torch", "tanh()", "added = torch.tanh(x)", ""),
-    by_function: ("torch", "tanh()", "return torch.tanh(x)", ""),
+    by_function: ("torch", "tanh()", "return torch.tanh(x)", "activation"),
     turned: ("torch", "view_as()", "return x.view_as(x)", "gradient scaled"),
     stopped: ("tensorflow", "StopGradient()", "tf.stop_gradient(x)", "gradient stopped"),
+    cut_off: ("torch", "view_as()", "return x.view_as(x)", "clipped"),
+    scaled_down: ("torch", "view_as()", "return x.view_as(x)", "clipped"),
+    scaled_down_there: ("tensorflow", "IdentityN()", "tf.tanh(down_there(x))", "clipped"),
     by_decorator: ("tensorflow", "IdentityN()", "straight(x)", "straight through"),
     halved: ("tensorflow", "Mul(x=0.5)", "return 0.5 * in_tensorflow(x) + tf.stop_gradient(", "gradient scaled"),
 }
@@ -100,9 +146,12 @@ own = Pair("own", partial(Torch, in_torch), partial(Keras, stopped), inputs=IMAG
 
 
 def parted(corners):
-    (weights, inputs), targets = given(corners, 1.0)[0], corners.given(0)[1]
-    example = pulls.Example(corners, weights, Batch(inputs, targets, None))
-    return list(pulls.operations(corners, example.pulled(()))), pulls.causes([example])
+    targets = corners.given(0)[1]
+    examples = [
+        pulls.Example(corners, of, Batch(inputs, targets, None))
+        for of, inputs in (given(corners, 1.0)[0], given(corners, 3.0)[0])
+    ]
+    return list(pulls.operations(corners, examples[0].pulled(()))), pulls.causes(examples)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
@@ -117,6 +166,11 @@ def test_the_first_operation_whose_gradient_differs_is_told_with_its_line(fault)
     assert [cause.name for cause in causes] == [name] * bool(name)
     assert all(f"({Path(__file__).name}:{own.line})" in cause.told for cause in causes)
     assert all(0 < cause.after < 1e-9 * cause.before for cause in causes)  # measured: there is rounding in it
+
+
+def test_gradients_that_are_cut_off_at_two_numbers_are_told_with_both():
+    _, [cause] = parted(pair(cut_off, cut_elsewhere))
+    assert "is cut off at 0.002; tensorflow's is cut off at 0.004" in cause.told
 
 
 def test_equal_gradients_part_nowhere_however_they_are_computed():

@@ -29,6 +29,8 @@ class Pulling:
         self._named = {pull.operation: pull for pull in pulls if pull.called}
         self._hooked: dict[tuple[int, int], Array] = {}
         self._passed: list[tuple[Any, Pull]] = []  # what an operation takes whose gradient goes past it
+        self._inside: list[tuple[Any, Pull]] = []  # the same inside of a function with a gradient of its own
+        self._kept: list[Any] = []
         self._uses: list[tuple[int, int, Any]] = []  # an operation's number, the value's place, what stands for it
         self._apart: dict[int, Any] = {}  # what stands for an argument of a function with a gradient of its own, by id
 
@@ -37,16 +39,20 @@ class Pulling:
 
         `places` has the place of each tensor's value by the tensor's id, and gets those of what stands for them.
         """
-        original = vars(torch.autograd.Function)["apply"]
+        # What `Function.apply` calls: that itself may be bound already, as in `reverse = Reverse.apply`.
+        single = torch.autograd.function._SingleLevelFunction
 
         def apply(kind: Any, *args: Any) -> Any:
-            return original.__func__(kind, *(args if kind is _Pulled else (self._alone(one, places) for one in args)))
+            known = super(single, kind)
+            if kind is _Pulled:
+                return known.apply(*args)
+            return self._going_past(known.apply(*(self._alone(one, places) for one in args)), places)
 
-        torch.autograd.Function.apply = classmethod(apply)
+        single.apply = classmethod(apply)
         try:
             return run()
         finally:
-            torch.autograd.Function.apply = original
+            del single.apply
 
     def _alone(self, argument: Any, places: dict[int, int]) -> Any:
         """A view of an argument by which a gradient is known, and which has the same place; or the argument itself."""
@@ -58,6 +64,20 @@ class Pulling:
         self._apart[id(view)] = view
         return view
 
+    def _going_past(self, result: Any, places: dict[int, int]) -> Any:
+        """What a function with a gradient of its own gives, by which gradients go straight to an argument where a pull
+        of an operation inside says `past`.
+        """
+        passed, self._inside = self._inside, []
+        for cotangent, pull in passed:
+            if torch.is_tensor(result) and result.shape == cotangent.shape and id(result) in places:
+                with torch._C.DisableTorchFunction():  # it is no operation of the model's
+                    straight = _Pulled.apply(cotangent, result.detach(), pull.change)
+                places[id(straight)] = places[id(result)]
+                self._kept += [result, straight]  # so that no id comes again
+                result = straight
+        return result
+
     def taken(self, operation: int, leaves: Sequence[Any], refs: Mapping[int, int]) -> list[Any]:
         """The leaves of an operation's arguments, each value exchanged for one that stands for this use alone."""
         taken = [*leaves]
@@ -66,7 +86,9 @@ class Pulling:
                 if self._apart.pop(id(leaf), None) is not None:
                     self._uses.append((operation, place, leaf))
                 pull = self._pulls.get((operation, place))
-                if pull is not None and leaf.requires_grad:
+                if pull is not None and pull.past and leaf.requires_grad:
+                    self._inside.append((leaf, pull))
+                elif pull is not None and leaf.requires_grad:
                     leaf.register_hook(partial(_changed, pull.change, leaf.detach()))
             return taken
         for at, place in refs.items():
