@@ -42,6 +42,29 @@ def averaged_of_the_same(x):
     return tf.nn.avg_pool2d(x, 3, 2, "SAME")
 
 
+def edged(x):
+    """The edge repeated once at every end, as torch joins it by hand."""
+    for axis in (2, 3):
+        x = torch.cat([x.narrow(axis, 0, 1), x, x.narrow(axis, x.shape[axis] - 1, 1)], axis)
+    return x
+
+
+def average_of_edges(x):
+    return nn.functional.avg_pool2d(edged(x), 3, 1) ** 2
+
+
+def average_of_the_same(x):
+    return tf.nn.avg_pool2d(x, 3, 1, "SAME") ** 2
+
+
+def averaged_all(x):
+    return nn.functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False) ** 2
+
+
+def average_of_edges_there(x):
+    return tf.nn.avg_pool2d(tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), "SYMMETRIC"), 3, 1, "VALID") ** 2
+
+
 CASES = {
     "padding of a pooling": (window, window_of_the_same, "max_pool2d", "tensorflow pads 0 before and 1 after"),
     "padding of a mean": (
@@ -84,6 +107,18 @@ def joined_there(mode):
 
 
 PADDED = {
+    "ends of a mean that are joined in torch": (
+        average_of_edges,
+        average_of_the_same,
+        "padding value",
+        "tensorflow pads there, with what does not count",
+    ),
+    "ends of a mean that are joined in tensorflow": (
+        averaged_all,
+        average_of_edges_there,
+        "padding value",
+        "and that of tensorflow the edge's own values",
+    ),
     "the edge for zeros, joined by hand": (
         joined_by_the_edge,
         joined_there("CONSTANT"),

@@ -43,7 +43,7 @@ class Pulling:
         single = torch.autograd.function._SingleLevelFunction
 
         def apply(kind: Any, *args: Any) -> Any:
-            known = super(single, kind)
+            known: Any = super(single, kind)
             if kind is _Pulled:
                 return known.apply(*args)
             return self._going_past(known.apply(*(self._alone(one, places) for one in args)), places)

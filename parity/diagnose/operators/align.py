@@ -140,7 +140,15 @@ def aligned(
 
 
 def laid_out(first: Array, second: Array, limit: float) -> bool:
-    """Whether one array is the other with its axes in some order, and reshaped."""
+    """Whether one array is the other with its axes in some order, and reshaped where that gives it other axes.
+
+    Of the same lengths a reshape is no layout: what stands at two axes of a picture is read as if at exchanged ones.
+    """
+    lengths = [[length for length in array.shape if length > 1] for array in (first, second)]
+    if sorted(lengths[0]) == sorted(lengths[1]) and len(lengths[0]) <= 5:
+        one, other = first.squeeze(), second.squeeze()
+        orders = (axes for axes in permutations(range(one.ndim)) if one.transpose(axes).shape == other.shape)
+        return any(within(one.transpose(axes), other, limit) for axes in orders)
     for one, other in ((first, second.ravel()), (second, first.ravel())):
         for axes in permutations(range(one.ndim)) if one.ndim <= 5 else ():
             if within(one.transpose(axes).ravel(), other, limit):

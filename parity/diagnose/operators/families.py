@@ -15,11 +15,12 @@ from parity.diagnose.operators.masks import others as other_masks
 from parity.diagnose.operators.moves import deferred, exchanged, moved, relocated, swapped
 from parity.diagnose.operators.operands import elsewhere, functions, inverted, of_results, omitted, parts
 from parity.diagnose.operators.others import appended, exchanges, inserted, prefixed, replaced
+from parity.diagnose.operators.positions import ends
 from parity.diagnose.operators.proposal import Proposal, Spot, always
 from parity.diagnose.operators.ranges import overflowing
 from parity.diagnose.operators.repeats import repeated
 from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings, unset
-from parity.diagnose.operators.windows import averaged
+from parity.diagnose.operators.windows import averaged, filled
 
 Kind = Callable[[Spot], Iterator[Proposal]]
 PLAIN: tuple[Kind, ...] = (
@@ -38,7 +39,7 @@ PLAIN: tuple[Kind, ...] = (
     masked,
 )
 BESIDE: tuple[Kind, ...] = (opened, omitted, unset, arguments, siblings, inverted, elsewhere, arranged)
-LAST: tuple[Kind, ...] = (other_masks, replaced, averaged, scaled, turned)
+LAST: tuple[Kind, ...] = (other_masks, replaced, averaged, filled, scaled, turned)
 WHOLE: tuple[Kind, ...] = (swapped,)  # is the cause alone, or none
 MOVES: tuple[Kind, ...] = (exchanged, deferred, moved, relocated, prefixed, appended)
 # What could be said of much, and is not where something else shows at the end alone.
@@ -52,7 +53,7 @@ def levels(first: Sequence[int], beside: Sequence[int], exchange: bool) -> list[
     """What is tried of which operations, the plainest first."""
     both = (*first, *beside)
     return [
-        [((repeated, rewrites, parts, interchanged, constants), number) for number in both],
+        [((repeated, rewrites, parts, interchanged, constants, ends), number) for number in both],
         [*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)],
         [((shifted, overflowing), number) for number in both],
         [((together, instead), number) for number in first],

@@ -196,7 +196,7 @@ def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -
         others = all(edit.operation != number for edit in edits)
         if (
             others
-            or _chooses(runs, number)
+            or _blind(runs, number)
             or any((edit.at is None and edit.change) or edit.after or edit.turns for edit in edits)
         ):
             put = [edit.operation for edit in edits if edit.at is None and edit.change]
@@ -210,10 +210,11 @@ def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -
     return alignment.counterparts(result)
 
 
-def _chooses(runs: Runs, number: int) -> bool:
-    """Whether what an operation makes is a condition: what it is worth shows where something is chosen by it."""
-    arrays = [runs.run.trace.values[at].array for at in runs.run.trace.operations[number].makes]
-    return any(array is not None and array.dtype.kind == "b" for array in arrays)
+def _blind(runs: Runs, number: int) -> bool:
+    """Whether what an operation makes says nothing by itself, as a condition, or a softmax of zeros in a loop's first
+    turn: what an edit of it is worth shows further on.
+    """
+    return not any(runs.run.trace.values[at].sketch.rich for at in runs.run.trace.operations[number].makes)
 
 
 def _further(runs: Runs, proposal: Proposal) -> int:

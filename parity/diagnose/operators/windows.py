@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from parity.backends.operations import Edit
+from parity.diagnose.operators.paddings import MODES
 from parity.diagnose.operators.proposal import Proposal, Spot, always, called, constant
 from parity.dtypes import Array
 
 Pads = tuple[tuple[int, int], ...]  # of each axis, before and behind
+Window = tuple[int, list[int], list[Pads], list[int], list[int]]
 INPUTS = "input", "self"  # of an operation of torch's functional interface, and of one of its own
 WINDOWS = re.compile(r"(?:conv|max_pool)([123])d")
 MEANS = re.compile(r"avg_pool([123])d")
@@ -47,9 +49,59 @@ def averaged(spot: Spot) -> Iterator[Proposal]:
             change = partial(_averaged, place, pads, reach, stride, counted)
             more = " that count" if counted else " that do not count"
             yield _proposal(spot, padding, pads, more, Edit(spot.number, None, change))
+        yield from _without_ends(spot, window)
 
 
-def _window(spot: Spot, names: re.Pattern[str]) -> tuple[int, list[int], list[Pads], list[int], list[int]] | None:
+def filled(spot: Spot) -> Iterator[Proposal]:
+    """Propose that what a window's padding holds is no zeros, but what stands at the ends of the input."""
+    window = _window(spot, WINDOWS) or _window(spot, MEANS)
+    if window is None or not any(window[1]):
+        return
+    place, padding, *_ = window
+    cleared = [constant(spot.number, at, 0) for at, leaf in enumerate(spot.leaves) if leaf.argument == "padding"]
+    for mode in (mode for mode in MODES if mode != "constant"):
+        change = partial(_padded, place, tuple((one, one) for one in padding), mode)
+        words, ours, theirs = MODES[mode]
+        yield Proposal(
+            always(Edit(spot.number, place, change), *cleared),
+            "padding value",
+            f"the padding of torch's {called(spot.operation)}{spot.place} holds no numbers of the input, and that of "
+            f"tensorflow {words}{spot.by}",
+            f"pad with the same on both sides: {words} is {ours} in torch, {theirs} in tensorflow",
+            subject=f"padding with {words} in tensorflow",
+        )
+
+
+def _without_ends(spot: Spot, window: Window) -> Iterator[Proposal]:
+    """Propose that the ends of a mean's input, which were joined to it by hand, are its padding instead."""
+    place, padding, _, reach, stride = window
+    size = spot.run.trace.values[spot.leaves[place].place or 0].shape[-len(reach) :]
+    if any(padding) or any(length < 2 * wide for length, wide in zip(size, reach, strict=True)):
+        return
+    for counted in (False, True):
+        yield Proposal(
+            always(Edit(spot.number, None, partial(_averaged_inside, place, reach, stride, counted))),
+            "padding value",
+            f"torch's {called(spot.operation)}{spot.place} takes what is joined to both ends of its input as numbers; "
+            f"tensorflow pads there, with what {'counts as zeros' if counted else 'does not count in the mean'}"
+            f"{spot.by}",
+            f'join the same to both ends on both sides{spot.place} and pool with padding 0 or "valid", or pad both',
+        )
+
+
+def _averaged_inside(
+    place: int, reach: Sequence[int], stride: Sequence[int], counted: bool, arguments: Sequence[Any]
+) -> Array:
+    """Average pooling, padded to the same size, of an array without the ends that a window reaches beyond it."""
+    array: Array = arguments[place]
+    fronts = [(wide - 1) // 2 for wide in reach]
+    cuts = [slice(front, -(wide - 1 - front) or None) for front, wide in zip(fronts, reach, strict=True)]
+    inside = array[(slice(None),) * (array.ndim - len(reach)) + tuple(cuts)]
+    pads = next(_pads(inside.shape[-len(reach) :], ((0, 0),) * len(reach), reach, stride))
+    return _averaged(0, pads, reach, stride, counted, [inside])
+
+
+def _window(spot: Spot, names: re.Pattern[str]) -> Window | None:
     """Of an operation with a window: (leaf of its input, its padding, all paddings to try, reach, stride).
 
     The paddings end with its own; reach is how many places the window spans with its dilation. None for any other.
@@ -82,6 +134,8 @@ def _numbers(spot: Spot, axes: int, what: str) -> list[int]:
         numbers = [default] if isinstance(default, int) else list(default) if isinstance(default, list | tuple) else []
     if not numbers and what == "stride":
         numbers = [leaf.plain for leaf in spot.leaves if leaf.argument == "kernel_size"]  # of a pooling
+    if not numbers and what == "padding":
+        numbers = [0]  # the default, which a function written in C++ has as a list
     numbers = numbers * axes if len(numbers) == 1 else numbers
     return [*numbers] if len(numbers) == axes and all(type(one) is int for one in numbers) else []
 
@@ -130,10 +184,12 @@ def _cut(front: int, lengths: Sequence[int], array: Array) -> Array:
     return array[(slice(None),) * (array.ndim - len(inner)) + inner]
 
 
-def _padded(place: int, pads: Pads, value: float, arguments: Sequence[Any]) -> Array:
+def _padded(place: int, pads: Pads, mode: Any, arguments: Sequence[Any]) -> Array:
+    """The argument at this place, padded by a number or in a mode of NumPy's."""
     array: Array = arguments[place]
     widths = [(0, 0)] * (array.ndim - len(pads)) + [*pads]
-    return np.pad(array, widths, constant_values=value)
+    how: dict[str, Any] = {"mode": mode} if isinstance(mode, str) else {"constant_values": mode}
+    return np.pad(array, widths, **how)
 
 
 def _averaged(

@@ -1,0 +1,79 @@
+"""Where a recurrence's outputs are taken: its final states stand at the last position forward, at the first backward.
+
+One side reads the last position of all outputs, the other the final states: of one direction it is the same, and of two
+the backward half has read a single step at the last position.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from parity.backends.operations import Edit, Operation
+from parity.diagnose.operators.proposal import Proposal, Spot, always, called
+from parity.dtypes import Array
+
+RECURRENT = ("gru", "lstm", "rnn_tanh", "rnn_relu")
+ENDS = {0: "first", -1: "last"}
+Way = tuple[tuple[int, int], ...]  # of each direction in turn that is taken: its number and the position
+
+
+def ends(spot: Spot) -> Iterator[Proposal]:
+    """Propose that an operand is what a recurrence gives at another end, of each direction by itself."""
+    for maker in (one for one in spot.run.trace.operations if one.name in RECURRENT and one is not spot.operation):
+        array = spot.run.trace.values[maker.makes[0]].array
+        time = 1 if maker.settings.get("batch_first") else 0
+        if array is None or array.ndim != 3 or array.shape[time] < 2:
+            continue
+        ways = _ways(2 if maker.settings.get("bidirectional") else 1)
+        for leaf, one in enumerate(spot.leaves):
+            own = None if one.place is None else spot.run.trace.values[one.place].array
+            now = [way for way in ways if own is not None and np.array_equal(own, _at(ways, time, way, array))]
+            for way in ways if now else ():
+                if way not in now and [number for number, _ in way] == [number for number, _ in now[0]]:
+                    yield _proposal(spot, leaf, maker, time, ways, now[0], way)
+
+
+def _ways(directions: int) -> Mapping[Way, int]:
+    """All that may be taken of so many directions: either, or both side by side."""
+    sets = [(number,) for number in range(directions)] + ([(0, 1)] if directions > 1 else [])
+    return {
+        tuple(zip(of, positions, strict=True)): directions for of in sets for positions in product(ENDS, repeat=len(of))
+    }
+
+
+def _at(ways: Mapping[Way, int], time: int, way: Way, outputs: Array) -> Array:
+    """What of a recurrence's outputs (batch, time, units) stands at these positions, one direction behind the other."""
+    halves = np.split(outputs, ways[way], axis=2)
+    return np.concatenate([halves[number].take(position, axis=time) for number, position in way], axis=1)
+
+
+def _proposal(
+    spot: Spot, leaf: int, maker: Operation, time: int, ways: Mapping[Way, int], now: Way, other: Way
+) -> Proposal:
+    argument, of = f"the {spot.argument(leaf)} of {spot.operation.name}{spot.place}", maker.layer or called(maker)
+    ours, theirs = (_told(way, ways[way]) for way in (now, other))
+    take = Edit(spot.number, leaf, take=maker.makes[0])
+    return Proposal(
+        always(take, Edit(spot.number, leaf, partial(_taken, leaf, ways, time, other))),
+        "positions",
+        f"{argument} is what {of} gives {ours} in torch, and {theirs} in tensorflow{spot.by}",
+        f"take the same of {of} on both sides: its final states are h_n in torch and what Keras gives without "
+        "return_sequences, or the last position forward and the first backward",
+        maker.layer or None,
+        subject=f"{of} {theirs} in tensorflow",
+    )
+
+
+def _taken(leaf: int, ways: Mapping[Way, int], time: int, way: Way, arguments: Sequence[Any]) -> Array:
+    return _at(ways, time, way, arguments[leaf])
+
+
+def _told(way: Way, directions: int) -> str:
+    """Where something is taken, in words."""
+    if directions == 1:
+        return f"at the {ENDS[way[0][1]]} position"
+    text = " and ".join(f"{('forward', 'backward')[number]} at the {ENDS[at]} position" for number, at in way)
+    return f"{text} (the final state{'s' * (len(way) > 1)})" if all(at == number - 1 for number, at in way) else text

@@ -1,0 +1,134 @@
+"""At which end a recurrence's outputs are taken, and in which order a reshape reads two axes, as proved causes."""
+
+from functools import partial
+
+import keras
+import pytest
+import tensorflow as tf
+import torch
+from torch import nn
+
+from parity import Pair, strategies
+from parity.diagnose.operators import search
+from parity.pair.models import PairModels
+from tests.helpers.between import found, pair
+
+
+@pytest.fixture(autouse=True)
+def little_work(monkeypatch):
+    monkeypatch.setattr(search, "WORK", 500)
+
+
+class Torch(nn.Module):
+    """A recurrence in two directions, and a dense layer of what `taken` takes of its outputs and its states."""
+
+    def __init__(self, taken):
+        super().__init__()
+        self.rnn, self.head, self.taken = nn.GRU(5, 4, bidirectional=True, batch_first=True), nn.Linear(8, 3), taken
+
+    def forward(self, x):
+        return self.head(self.taken(*self.rnn(x)))
+
+
+class Keras(keras.Model):
+    """As `Torch`, of all outputs, or with a layer that gives its final states."""
+
+    def __init__(self, taken):
+        super().__init__()
+        self.head, self.taken = keras.layers.Dense(3, name="head"), taken
+        self.rnn = keras.layers.Bidirectional(keras.layers.GRU(4, return_sequences=taken is not None), name="rnn")
+
+    def call(self, x):
+        outputs = self.rnn(x)
+        return self.head(self.taken(outputs) if self.taken else outputs)
+
+
+def states(_, state):
+    return torch.cat([state[0], state[1]], 1)
+
+
+def last(outputs, _=None):
+    return outputs[:, -1]
+
+
+def final(outputs):
+    return tf.concat([outputs[:, -1, :4], outputs[:, 0, 4:]], 1)
+
+
+def first_backward(outputs, _):
+    return torch.cat([outputs[:, 0, :4], outputs[:, 0, 4:]], 1)
+
+
+STATES = "forward at the last position and backward at the first position (the final states)"
+CASES = {
+    "torch reads the last position": (last, None, f"{STATES} in tensorflow"),
+    "tensorflow reads the last position": (states, last, "backward at the last position in tensorflow"),
+    "torch reads the first position": (first_backward, final, f"and {STATES} in tensorflow"),
+}
+
+
+def recurrent(ours, theirs):
+    return PairModels(Pair("rnn", partial(Torch, ours), partial(Keras, theirs), inputs=strategies.arrays(6, 5)))
+
+
+@pytest.mark.parametrize(("ours", "theirs", "words"), CASES.values(), ids=CASES)
+def test_the_end_at_which_outputs_are_taken_is_the_cause(ours, theirs, words):
+    places, [cause] = found(recurrent(ours, theirs))
+
+    assert places
+    assert (cause.name, cause.where) == ("positions", "rnn")
+    assert words in cause.told
+    assert cause.after < 1e-9 * cause.before
+
+
+def test_final_states_are_the_same_however_they_are_taken():
+    assert found(recurrent(states, final)) == ([], [])
+
+
+def rows(x):
+    return torch.softmax(x.flatten(2).transpose(1, 2) * 3, 1).transpose(1, 2).reshape(x.shape) * weights(x)
+
+
+def weights(x):
+    return torch.arange(1, 25, dtype=x.dtype).reshape(6, 4)
+
+
+def columns(x):
+    turned = tf.reshape(tf.transpose(x, (0, 2, 1, 3)), (-1, 24, 6))
+    shares = tf.reshape(tf.nn.softmax(turned * 3, 1), (-1, 6, 4, 6))
+    return shares * tf.reshape(tf.range(1, 25, dtype=x.dtype), (6, 4, 1))
+
+
+def test_two_axes_that_a_reshape_reads_as_if_exchanged_are_an_order():
+    """All numbers are there, and a transposed picture, reshaped to its own lengths, has them one behind the other."""
+    places, [cause] = found(pair(rows, columns))
+
+    assert places
+    assert cause.name in ("order", "flatten order")
+
+
+def routed(axis, x):
+    """Capsules, as a matrix of shares that begin equal."""
+    votes = x.reshape(len(x), 6, -1)[:, :, :4]
+    logits = torch.zeros_like(votes)
+    for _ in range(2):
+        shares = torch.softmax(logits, axis)
+        logits = logits + votes * torch.tanh((shares * votes).sum(1, keepdim=True))
+    return (shares * votes)[..., None]
+
+
+def routed_there(axis, x):
+    votes = tf.reshape(tf.transpose(x, (0, 3, 1, 2)), (-1, 6, 24))[:, :, :4]
+    logits = tf.zeros_like(votes)
+    for _ in range(2):
+        shares = tf.nn.softmax(logits, axis)
+        logits += votes * tf.tanh(tf.reduce_sum(shares * votes, 1, keepdims=True))
+    return tf.transpose((shares * votes)[..., None], (0, 2, 3, 1))
+
+
+def test_an_axis_of_a_softmax_that_is_constant_in_the_first_turn_is_no_factor():
+    places, [cause] = found(pair(lambda x: routed(1, x), lambda x: routed_there(2, x)))
+
+    assert places
+    assert cause.name == "softmax axis"
+    assert cause.told.endswith("so in 2 places")
