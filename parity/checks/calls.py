@@ -21,12 +21,13 @@ from parity.checks.known_divergences import show
 from parity.checks.results import KnownDivergence
 from parity.checks.stage import Stage
 from parity.compare.judge import Verdict, judge_exact
+from parity.compare.messages import few
 from parity.dtypes import Array
 from parity.inputs.batch import Batch
 from parity.pair import draws
 from parity.pair.answer import Answer
 from parity.pair.models import PairModels
-from parity.pair.rehearsal import rehearse
+from parity.pair.rehearsal import alone, rehearse
 
 NEEDS = (Trainable,)
 STAGE = Stage.CALLS
@@ -135,8 +136,13 @@ def _training(corners: PairModels, batch: Batch) -> list[Verdict]:
         if _still_draws(corners, batch):
             return verdicts
         answers = rehearse(corners, batch, still=True)
-    verdicts += [of.judge(f"{name} in training mode", places=batch.mask) for name, of in answers["first"].items()]
-    return verdicts + kept(answers)
+    outputs = [of.judge(f"{name} in training mode", places=batch.mask) for name, of in answers["first"].items()]
+    # Equal in evaluation mode, and another program: where a normalization is folded into a kernel, none is trained.
+    if corners.pair.own_weights and any(verdict.fails for verdict in outputs) and (lone := alone(corners, batch)):
+        names = "; ".join(f"{side} changes {few(of)}, which the other side holds nowhere" for side, of in lone.items())
+        corners.exercised.leave_out("outputs in training mode", names)
+        return verdicts
+    return verdicts + outputs + kept(answers)
 
 
 def _still_draws(corners: PairModels, batch: Batch) -> bool:

@@ -44,6 +44,26 @@ def rehearse(corners: PairModels, batch: Batch, still: bool = False) -> dict[str
     return answers
 
 
+def alone(corners: PairModels, batch: Batch) -> dict[str, list[str]]:
+    """Side -> its parameters that calls in training mode change and whose numbers the other side holds nowhere.
+
+    Running statistics of a batch normalization that is folded into a kernel on the other side, say.
+    """
+    models = {side: corners.models[side, "float32"] for side in corners.sides}
+    values = {side: model.read() for side, model in models.items()}
+    names = dict[str, list[str]]()
+    for side, other in (corners.sides, corners.sides[::-1]):
+        model, before = models[side], values[side]
+        with model.modes.observed():
+            model.outputs(batch.ids, eager=True, training=True)
+            after = model.read()
+        moved = [name for name, array in before.items() if not np.array_equal(array, after[name], equal_nan=True)]
+        there = [array.ravel() for array in values[other].values()]
+        lone = [name for name in moved if not any(np.array_equal(before[name].ravel(), of) for of in there)]
+        names |= {side: lone} if lone else {}
+    return names
+
+
 def _part(
     batch: Batch, still: bool, shared: Collection[str], shelf: Shelf, what: str, model: BackendModel
 ) -> Mapping[str, Array]:

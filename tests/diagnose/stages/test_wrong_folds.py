@@ -55,8 +55,38 @@ def causes(tensorflow):
     return [(of.name, of.told) for finding in outcome.findings for of in finding.diagnosis.causes]
 
 
-def test_norms_that_are_rightly_folded_hold():
-    assert causes(ported) == []
+def test_norms_that_are_rightly_folded_hold_and_training_mode_is_said_to_be_another():
+    report = api.check(Pair("acme", torch=source, tensorflow=ported, inputs=arrays(3, 8), weights="given"), examples=2)
+
+    assert report.holds
+    assert report.not_exercised[-1] == (
+        "outputs in training mode: torch changes 1.running_mean, 1.running_var, 4.running_mean and 3 more, which the "
+        "other side holds nowhere"
+    )
+
+
+def small():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5, eps=1e-3))
+
+
+def frozen():
+    """The same with its norm, whose statistics training mode neither takes nor moves."""
+    linear, norm = small()
+    inputs = keras.Input((3,))
+    layers = [keras.layers.Dense(5), keras.layers.BatchNormalization()]
+    model = keras.Model(inputs, layers[1](layers[0](inputs)))
+    layers[1].trainable = False  # Keras then runs it as in evaluation
+    layers[0].set_weights([linear.weight.detach().numpy().T, linear.bias.detach().numpy()])
+    layers[1].set_weights([of.detach().numpy() for of in (norm.weight, norm.bias, norm.running_mean, norm.running_var)])
+    return model
+
+
+def test_a_norm_that_is_there_and_does_not_train_is_a_difference():
+    pair = Pair("acme", torch=small, tensorflow=frozen, inputs=arrays(3), weights="given")
+    report = api.check(pair, examples=1, checks=["forward", "calls"])
+
+    assert [check.name for check in report.failed] == ["calls"]
 
 
 @pytest.mark.parametrize(
