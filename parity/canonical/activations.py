@@ -144,6 +144,10 @@ def written(name: str) -> str:
     return f"keras.activations.{stem}(x)"
 
 
+PROBABILITIES = "log of probabilities"  # that are clipped to be `LEAST` from 0 and 1
+LEAST = 1e-7  # keras.config.epsilon()
+
+
 def along(dimensions: int) -> Iterator[tuple[str, Function]]:
     """Functions over one axis of an array of so many dimensions, each named with its axis, which counts from the end.
 
@@ -153,8 +157,17 @@ def along(dimensions: int) -> Iterator[tuple[str, Function]]:
         yield f"softmax over axis {axis}", partial(softmax, axis=axis)
         yield f"log_softmax over axis {axis}", partial(log_softmax, axis=axis)
         yield f"unit norm over axis {axis}", partial(_unit, axis=axis)
+        yield f"{PROBABILITIES} over axis {axis}", partial(_log_shares, axis=axis)
     for axis in range(1 - dimensions, -1):
         yield f"softmax over axes {axis} to -1 at once", partial(softmax, axis=(*range(axis, 0),))
+
+
+def _log_shares(x: Array, axis: int) -> Array:
+    """log(x / sum(x)) along an axis, the shares being clipped: what Keras's categorical_crossentropy has."""
+    with np.errstate(all="ignore"):
+        shares = x / x.sum(axis, keepdims=True)
+    result: Array = np.log(np.clip(shares, LEAST, 1 - LEAST))
+    return result
 
 
 def _unit(x: Array, axis: int) -> Array:

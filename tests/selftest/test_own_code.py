@@ -17,6 +17,9 @@ WORDS = {
     "waves that begin at one": ("arange(start=1", "one lower"),
     "the inverse of a permutation": ("the result of __getitem__", "along axis 1"),
     "another epsilon three times": ("other=1e-05", "so in 3 places"),
+    "the share and its rest exchanged": ("0.1 of torch's mul(other=0.1) and 0.9 of mul(other=0.9)", "so in 12 places"),
+    "summed from the end": ("torch turns round what cumsum(dim=1) takes", "tensorflow sums from the start"),
+    "places from zero to one": ("torch does mul(other=2) ... sub(other=1)", "and tensorflow does not"),
     "another number of heads of one's own": ("unflatten", "sizes=[3, -1]"),
 }
 OTHERWISE = {

@@ -168,12 +168,23 @@ def cross_entropy(
     *args: Any,
     **kwargs: Any,
 ) -> torch.Tensor | None:
-    """The negative log likelihood of log_softmax(input); None of targets that are shares, and with smoothed labels."""
+    """The negative log likelihood of log_softmax(input), of smoothed labels in shares; None of targets that are shares.
+
+    With smoothed labels of a mean without weights alone.
+    """
     named = dict(zip(("size_average", "ignore_index", "reduce", "reduction", "label_smoothing"), args, strict=False))
     named |= kwargs
-    if named.pop("label_smoothing", 0.0) or target.dtype.is_floating_point:
+    smoothing, dim = named.pop("label_smoothing", 0.0), 1 if input.ndim > 1 else 0
+    plain = weight is None and named.get("reduction", "mean") == "mean"
+    if target.dtype.is_floating_point or (smoothing and not plain):
         return None
-    return functional.nll_loss(torch.log_softmax(input, dim=1 if input.ndim > 1 else 0), target, weight, **named)
+    logs = torch.log_softmax(input, dim=dim)
+    likelihood = functional.nll_loss(logs, target, weight, **named)
+    if not smoothing:
+        return likelihood
+    counted = target != named.get("ignore_index", -100)
+    others = logs.sum(dim).masked_fill(counted.logical_not(), 0.0).sum() / counted.sum()
+    return (1 - smoothing) * likelihood - smoothing / input.shape[dim] * others
 
 
 def binary_cross_entropy_with_logits(input: torch.Tensor, target: torch.Tensor, **kwargs: Any) -> torch.Tensor | None:

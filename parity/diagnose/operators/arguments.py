@@ -95,26 +95,30 @@ def _in_proportion(spot: Spot, argument: str, value: Any, other: Any) -> Iterato
 
 
 def constants(spot: Spot) -> Iterator[Proposal]:
-    """Two numbers of a line stand in each other's place, as the weights of two terms."""
+    """Two numbers of a line stand in each other's place, as the weights of two terms: once, or wherever it runs."""
     own = spot.operation
     if own.line is None:
         return
     numbers = [
         (number, leaf, one.plain)
         for number, of in enumerate(spot.run.trace.operations)
-        if number >= spot.number and of.line == own.line and of.layer == own.layer
+        if of.line == own.line and of.layer == own.layer
         for leaf, one in enumerate(spot.run.leaves(number))
         if type(one.plain) is float
     ]
     for number, leaf, mine in [of for of in numbers if of[0] == spot.number]:
         for other, there, theirs in numbers:
-            if (other, there) > (number, leaf) and mine != theirs:
+            if (other, there) <= (number, leaf) or mine == theirs:
+                continue
+            pair, turned = [(number, leaf, theirs), (other, there, mine)], {mine: theirs, theirs: mine}
+            every = [(*place, turned[was]) for *place, was in numbers if was in turned]
+            for places in (every, pair) if len(every) > len(pair) else (pair,):
                 yield Proposal(
-                    always(constant(number, leaf, theirs), constant(other, there, mine)),
+                    always(*(constant(*place) for place in places)),
                     "scale" if own.name in PRODUCTS else "argument",
                     f"{written(mine)} of torch's {called(own)} and {written(theirs)} of "
                     f"{called(spot.run.trace.operations[other])}{spot.place} stand in each other's place in tensorflow"
-                    f"{spot.by}",
+                    f"{spot.by}{f'; so in {len(places)} places' if places is every else ''}",
                     f"the same of both numbers at the same place on both sides{spot.place}",
                     subject=f"{written(mine)} and {written(theirs)} exchanged",
                 )

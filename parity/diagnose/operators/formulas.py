@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from parity.backends.operations import Edit, Operation
-from parity.canonical.activations import FUNCTIONS, Function, along, written
+from parity.canonical.activations import FUNCTIONS, PROBABILITIES, Function, along, written
+from parity.diagnose.operators.operands import passed
 from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called
 from parity.diagnose.search import within
 from parity.dtypes import Array
@@ -16,7 +17,7 @@ REACH = 12  # operations of a formula
 
 
 def instead(spot: Spot) -> Iterator[Proposal]:
-    """Propose a known function of one value in the place of what torch makes of that value alone.
+    """Propose a known function of one value, or that value itself, in the place of what torch makes of it alone.
 
     By one operation or by a chain of up to `REACH`, whose last result has the value's shape.
     """
@@ -27,7 +28,8 @@ def instead(spot: Spot) -> Iterator[Proposal]:
     array = values[source].array
     if array is None or array.dtype.kind != "f":
         return
-    functions = [(name, change) for name, change in FUNCTIONS.items() if name != "identity"]
+    with np.errstate(all="ignore"):  # a function that does nothing to these numbers, as a ReLU above 0, says nothing
+        functions = [(name, change) for name, change in FUNCTIONS.items() if not np.array_equal(change(array), array)]
     chain = _chain(spot, source)
     for number in chain:
         last = spot.run.trace.operations[number]
@@ -38,6 +40,8 @@ def instead(spot: Spot) -> Iterator[Proposal]:
             continue
         if (np.isfinite(array) & ~np.isfinite(result)).any():  # what is out of range says nothing of its function
             continue
+        if number != spot.number:  # of a single operation that is `omitted`
+            yield _left_out(spot, source, last, (number, leaf))
         own = _over_some_axis(array, result, spot.alignment.digits)
         for name, function in (*functions, *along(array.ndim)):
             yield _function(spot, source, last, (number, leaf), name, function, own)
@@ -60,12 +64,29 @@ def _function(
     the chain is over an axis.
     """
     chain = called(spot.operation) + (f" ... {called(last)}" if last is not spot.operation else "")
+    cause = "softmax axis" if "softmax" in name and name.partition(" over ")[0] in own else "activation"
+    fix = f"{written(name)} in torch{at(last)}, or in tensorflow what {chain} does"
+    description = f"torch does {chain}{at(last)} with {spot.origin(source)}"
+    if name.startswith(PROBABILITIES):
+        cause, fix = "from_logits", "from_logits=True of Keras's loss, or give both losses probabilities"
+        description += ", for logits; tensorflow takes them for probabilities"
     return Proposal(
         always(Edit(*leaf, take=source), Edit(leaf[0], None, partial(_of, leaf[1], function))),
-        "softmax axis" if "softmax" in name and name.partition(" over ")[0] in own else "activation",
-        f"torch does {chain}{at(last)} with {spot.origin(source)}; with {name} in its place it makes what tensorflow "
-        f"does{spot.by}",
-        f"{written(name)} in torch{at(last)}, or in tensorflow what {chain} does",
+        cause,
+        f"{description}; with {name} in its place it makes what tensorflow does{spot.by}",
+        fix,
+    )
+
+
+def _left_out(spot: Spot, source: int, last: Operation, leaf: tuple[int, int]) -> Proposal:
+    """The proposal that the chain up to `last` is left out: what takes its result takes the value `source`."""
+    chain = f"{called(spot.operation)} ... {called(last)}{at(last)}"
+    return Proposal(
+        always(Edit(*leaf, take=source), Edit(leaf[0], None, partial(passed, leaf[1]))),
+        "extra operation",
+        f"torch does {chain} with {spot.origin(source)}, and tensorflow does not{spot.by}",
+        f"leave out {chain} in torch, or do the same in tensorflow",
+        subject=f"{spot.operation.name} ... {last.name} in torch alone",
     )
 
 

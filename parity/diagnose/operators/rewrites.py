@@ -178,10 +178,25 @@ def _accumulated(spot: Spot) -> Iterator[Proposal]:
     if not isinstance(axis, int) or len(spot.operation.takes) != 1:
         return
     at = next(place for place, leaf in enumerate(spot.leaves) if leaf.place is not None)
+    theirs = [one.settings for one in spot.near if one.name.lower() == "cumsum"]
+    ways = {(bool(of.get("exclusive")), bool(of.get("reverse"))) for of in theirs}
     for exclusive, reverse in ((True, False), (False, True), (True, True)):
         words = ", ".join(["exclusive"] * exclusive + ["reverse"] * reverse)
+        edits = always(Edit(spot.number, None, partial(_running, at, axis, exclusive, reverse)))
+        if ways and (exclusive, reverse) not in ways:  # it does otherwise: what torch does around it may amount to this
+            maker = spot.run.trace.makers().get(spot.operation.takes[0][1])
+            if maker is not None and maker.name == "flip" and reverse and not exclusive:
+                yield Proposal(
+                    edits,
+                    "extra operation",
+                    f"torch turns round what {called(spot.operation)} takes, {called(maker)}{spot.place}, and what it "
+                    f"makes, so that it sums from the end; tensorflow sums from the start{spot.by}",
+                    f"leave out {called(maker)} before and behind{spot.place}, or reverse=True of tensorflow's cumsum",
+                    subject=f"{maker.name} before and behind {spot.operation.name}, in torch alone",
+                )
+            continue
         yield Proposal(
-            always(Edit(spot.number, None, partial(_running, at, axis, exclusive, reverse))),
+            edits,
             "argument",
             f"torch's {called(spot.operation)}{spot.place} sums from the start, each element included; tensorflow "
             f"does so {words}{spot.by}",

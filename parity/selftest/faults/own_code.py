@@ -136,7 +136,7 @@ FAULTS: tuple[Fault, ...] = (
     # https://github.com/alecGraves/BVAE-tf/issues/7
     picture("cut behind the pooling", "terms.pooled_and_cut", {"cut_first": False}, MORE, "activation"),
     picture("cubic for linear", "terms.resized", {"mode": "bicubic"}, MORE, ARGUMENT),
-    picture("places from zero to one", "terms.with_places", MORE, {"centred": False}, OPERAND),
+    picture("places from zero to one", "terms.with_places", MORE, {"centred": False}, EXTRA),
     picture("shares that are not softened", "terms.weighed_channels", MORE, {"softened": False}, "activation"),
     picture("another number of groups of one's own", "terms.by_groups", {"groups": 2}, MORE, "groups"),
     picture("another power inside a root", "terms.crossed", {"power": 4}, MORE, ARGUMENT),
