@@ -79,7 +79,7 @@ def _function(
 
 
 def _left_out(spot: Spot, source: int, last: Operation, leaf: tuple[int, int]) -> Proposal:
-    """The proposal that the chain up to `last` is left out: what takes its result takes the value `source`."""
+    """The proposal that the chain up to `last` is skipped: what takes its result takes the value `source`."""
     chain = f"{called(spot.operation)} ... {called(last)}{at(last)}"
     return Proposal(
         always(Edit(*leaf, take=source), Edit(leaf[0], None, partial(passed, leaf[1]))),
