@@ -17,5 +17,5 @@ yield.
     modes (drop_places), inputs       training mode; what `call=` hands to a model
     serialization, configuration      what a file loses; settings that it does not hold
     conversion    a converted checkpoint
-    own_weights (own_relations, own_orders, own_folds, wrong_folds) weights that each side has of its own
+    own_weights (own_relations, own_orders, own_folds, norm_folds) weights that each side has of its own
 """

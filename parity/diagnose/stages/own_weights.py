@@ -17,7 +17,7 @@ from parity.diagnose.layers.left_out import LeftOut
 from parity.diagnose.layers.weights import FIXES
 from parity.diagnose.relations import related
 from parity.diagnose.specimens import specimen
-from parity.diagnose.stages import own_relations, wrong_folds
+from parity.diagnose.stages import norm_folds, own_relations
 from parity.diagnose.stages.own_folds import folded
 from parity.diagnose.stages.own_orders import Change, Values
 from parity.dtypes import Array, round_to
@@ -74,7 +74,7 @@ def _changes(
 ) -> Iterator[Change]:
     """Everything that may have happened to the parameters of the first of the sides, which were the second's."""
     model, origins = corners.models[sides[1], "float32"], related(source, port)
-    yield from wrong_folds.changes(model.layers, settings_of(model, inputs), source, port, origins)
+    yield from norm_folds.changes(model.layers, settings_of(model, inputs), source, port, origins)
     yield from own_relations.changes(port, source, origins)
 
 

@@ -44,6 +44,7 @@ def port(
     from parity.checks import chosen, known
     from parity.checks.runner import count, prepare
     from parity.diagnose.relations import related
+    from parity.diagnose.stages.norm_folds import with_biases
     from parity.frontends.cli.progress import progress
     from parity.frontends.cli.rows import Rows
     from parity.frontends.ported import paired, taken
@@ -57,7 +58,7 @@ def port(
         modules = chosen(pair, options["checks"] or None)
         corners = prepare(pair, ("float64", "float32"), modules)
     values = [corners.models[side, "float32"].read() for side in sides]  # before a check draws others
-    origins, printed = related(*values), None if output.quiet else terminal.Printed(out)
+    origins, printed = with_biases(related(*values), *values), None if output.quiet else terminal.Printed(out)
     if printed:
         relations.show(origins, values[0], (source, port), out)
     target = " ".join(map(shlex.quote, (source, port))) + (f" --inputs {shlex.quote(inputs)}" if inputs else "")

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from parity import Pair, ParityError, api
+from parity.diagnose.relations import related
+from parity.diagnose.stages.norm_folds import with_biases
 from parity.strategies import arrays
 
 
@@ -63,6 +65,27 @@ def test_norms_that_are_rightly_folded_hold_and_training_mode_is_said_to_be_anot
         "outputs in training mode: torch changes 1.running_mean, 1.running_var, 4.running_mean and 3 more, which the "
         "other side holds nowhere"
     )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "how"),
+    [
+        ("", "(0.bias - 1.running_mean) * that factor + 1.bias"),
+        ("mean", "0.bias * that factor + 1.bias"),
+        ("shift", "(0.bias - 1.running_mean) * that factor"),
+        ("before", "-1.running_mean * that factor + 1.bias"),
+    ],
+)
+def test_a_bias_that_a_folded_norm_left_is_told_by_what_it_was_made_from(wrong, how):
+    model = source()
+    values = {name: of.detach().numpy() for name, of in model.state_dict().items() if of.ndim}
+    kernel, bias = folded(model[0], model[1], wrong)
+    port = {"conv.kernel": kernel, "conv.bias": bias, "other.bias": np.arange(6, dtype=np.float32) / 7}
+    of = {one.name: one for one in with_biases(related(values, port), values, port)}
+
+    assert of["conv.bias"].how == (how,)
+    assert all(name in how for name in of["conv.bias"].sources)
+    assert of["other.bias"].sources == ()
 
 
 def small():

@@ -1,4 +1,4 @@
-"""Batch normalizations that a converter folded into the layer before them, wrongly: what its kernel and bias lack.
+"""Batch normalizations that a converter folded into the layer before them: what its kernel and bias are, or lack.
 
 Folded, a kernel is multiplied by gain / sqrt(variance + epsilon) at each channel, and the bias is (bias - mean) times
 that, plus the norm's own bias. What a converter did instead is told from the values, and the right ones are tried.
@@ -6,7 +6,7 @@ that, plus the norm's own bias. What a converter did instead is told from the va
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import product
+from itertools import permutations, product
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,36 @@ def _of_fold(fold: Fold, source: Values, port: Values, every: Sequence[Origins])
                 shape = [-1 if at == axis else 1 for at in range(plain.ndim)]
                 right = {of.name: plain * fold.factor.reshape(shape), name: before * fold.factor + fold.summand}
                 yield " and ".join(filter(None, (kernel, bias))), right
+
+
+def with_biases(origins: Sequence[Origins], source: Values, port: Values) -> list[Origins]:
+    """The origins, in which each bias that a folded norm left in the port has what it was made from, too.
+
+    Its kernel's origin names the norm, and so the arrays of the source that it may be made from.
+    """
+    folded: dict[str, Origins] = {}
+    for of in (of for of in origins if of.plain is not None and len(of.sources) > 1):
+        name, (before, norm) = f"{_owner(of.name)}.bias", (_owner(at) for at in of.sources[:2])
+        for axis in (axis for axis, length in enumerate(of.shape) if name in port and port[name].shape == (length,)):
+            factor = _along(np.asarray(of.plain, np.float64), port[of.name].astype(np.float64), axis)
+            parts = [at for at in source if _owner(at) == norm and at not in of.sources]
+            own = [at for at in (f"{before}.bias",) if at in source]
+            for bias, (mean, shift) in product((*own, None), permutations((*parts, None, None), 2)):
+                names = [at for at in (bias, mean, shift) if at]
+                if factor is None or not names or any(source[at].shape != factor.shape for at in names):
+                    continue
+                one, other, last = (source[at].astype(np.float64) if at else 0 * factor for at in (bias, mean, shift))
+                terms = (one * factor, other * factor, last)
+                if _same(terms[0] - terms[1] + last, port[name], max(np.abs(term).max() for term in terms)):
+                    inner = f"({bias} - {mean})" if bias and mean else bias or f"-{mean}"
+                    how = f"{inner} * that factor" + (f" + {shift}" if shift else "")
+                    folded.setdefault(name, Origins(name, port[name].shape, tuple(names), (how,)))
+    return [folded.get(of.name, of) if not of.sources else of for of in origins]
+
+
+def _owner(name: str) -> str:
+    """The layer that a parameter is of."""
+    return name.rpartition(".")[0]
 
 
 def _along(plain: Array, array: Array, axis: int) -> Array | None:
