@@ -25,6 +25,10 @@ def test_the_collector_lets_be_what_the_frameworks_hold():
     assert fresh(gc.get_freeze_count) > 100_000
 
 
+def test_the_collector_is_off_only_while_the_server_imports():
+    assert fresh(gc.isenabled)
+
+
 def test_exceptions_come_back(tmp_path):
     with pytest.raises(ParityError, match="cannot be read"):
         fresh(read_text, tmp_path / "missing")
