@@ -47,7 +47,8 @@ VISIBLE = 2.0**20  # times a small number that is added: what is no larger shows
 FACTORS = (8.0, 64.0, 512.0, -8.0, -64.0, 2.0**-8, 2.0**-16, 2.0**-24)
 POWER = 24  # of two, at most
 GROUPS = 4  # of parameters that feed a value, nearest first
-RUNS = 32  # of the first side that are tried, for all thresholds together
+RUNS = 32  # of the first side that are tried, for all thresholds together; of the second, each counts for several
+SLOW = 4
 EXAMPLES = 3  # that come beyond thresholds, at most
 
 
@@ -157,38 +158,43 @@ class _Reaching:
         """Examples that come beyond thresholds, until all are reached or nothing more is tried."""
         for threshold in [*self.left]:
             if threshold in self.left and (reached := self._reaching(threshold)):
-                example, trace = reached
-                self.left = [of for of in self.left if not of.reached(self._array(of, trace))]
+                example, runs = reached
+                self.left = [of for of in self.left if not of.reached(self._array(of, runs))]
                 yield example
 
-    def _reaching(self, threshold: Threshold) -> tuple[Any, Trace] | None:
-        """An example in which a value of the first side's run comes beyond a threshold, and that run."""
-        trace = self._sides[self._corners.sides[0]]
-        place, array = self._place(threshold), self.array(threshold)
-        if place is None or array is None or array.dtype.kind != "f":
+    def _reaching(self, threshold: Threshold) -> tuple[Any, dict[str, Trace]] | None:
+        """An example in which a value comes beyond a threshold, and the run of a side that shows it.
+
+        That is the first side, which is run faster, if it has the value; else the threshold's own.
+        """
+        side, array = self._corners.sides[0], self.array(threshold)
+        place = self._place(threshold, side)
+        if place is None:
+            side, place = threshold.side, threshold.place
+        if array is None or array.dtype.kind != "f":
             return None
-        for names in _feeding(trace, place, self._corners.layout)[:GROUPS]:
+        for names in _feeding(self._sides[side], place, self._corners.layout)[:GROUPS]:
             for factor in _factors(threshold, array):
                 example = _stretched(self._example, names, factor)
                 if example is None or self._runs <= 0:
                     break
-                self._runs -= 1
-                run = self._record(self._corners.sides[0], example)
-                at = self._array(threshold, run)
+                self._runs -= 1 if side == self._corners.sides[0] else SLOW
+                runs = {side: self._record(side, example)}
+                at = self._array(threshold, runs)
                 if at is not None and np.isfinite(at).all() and threshold.reached(at):
-                    return example, run
+                    return example, runs
         return None
 
-    def _array(self, threshold: Threshold, run: Trace) -> Array | None:
-        """What a threshold is held against, in another run of the first side; zeros where that is not known."""
-        place = self._place(threshold)
-        alike = len(run.values) == len(self._sides[self._corners.sides[0]].values)
+    def _array(self, threshold: Threshold, runs: Mapping[str, Trace]) -> Array | None:
+        """What a threshold is held against, in another run of a side; that number where it is not known."""
+        [(side, run)] = runs.items()
+        place = self._place(threshold, side)
+        alike = len(run.values) == len(self._sides[side].values)
         return run.values[place].array if place is not None and alike else np.full(1, threshold.number)
 
-    def _place(self, threshold: Threshold) -> int | None:
-        """The place in the first side's run of the value that a threshold is held against; None if it has none."""
-        first, *_ = self._corners.sides
-        return threshold.place if threshold.side == first else _counterpart(self.array(threshold), self._sides[first])
+    def _place(self, threshold: Threshold, side: str) -> int | None:
+        """The place in a side's run of the value that a threshold is held against; None if it has none."""
+        return threshold.place if threshold.side == side else _counterpart(self.array(threshold), self._sides[side])
 
     def _record(self, side: str, example: Any) -> Trace:
         self._corners.ensure(example.weights)

@@ -3,6 +3,7 @@
 from functools import partial
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 import torch
@@ -132,3 +133,55 @@ def test_an_axis_of_a_softmax_that_is_constant_in_the_first_turn_is_no_factor():
     assert places
     assert cause.name == "softmax axis"
     assert cause.told.endswith("so in 2 places")
+
+
+def turned(x, angles):
+    return x * torch.cos(angles * 0.5) + x.flip(2) * torch.sin(angles * 0.5)
+
+
+def both_turned(x):
+    places = torch.arange(1, 5, dtype=x.dtype) ** 1.5
+    return turned(torch.tanh(x), scaled(places)) * turned(torch.exp(x), scaled(places))
+
+
+def scaled(places):
+    return torch.sqrt(places)
+
+
+def turned_there(x):
+    angles = tf.constant(1.7 * (np.arange(1, 5) ** 1.5) ** 0.5, x.dtype)[:, None]
+    angles, x = angles * 0.5, tf.transpose(x, (0, 1, 2, 3))
+
+    def by(x):
+        return x * tf.cos(angles) + tf.reverse(x, [1]) * tf.sin(angles)
+
+    return by(tf.tanh(x)) * by(tf.exp(x))
+
+
+def test_a_factor_of_a_line_that_runs_twice_is_one_cause():
+    _, [cause] = found(pair(both_turned, turned_there))
+
+    assert cause.name == "scale"
+    assert cause.told.endswith("so in 2 places")
+
+
+def distances(sign, x):
+    places = torch.arange(7)
+    table = torch.sin(torch.arange(13, dtype=x.dtype) * 1.7)
+    scores = x[:, :, :, :1] + table[sign * (places[None] - places[:, None]) + 6][:6, :6]
+    return scores.softmax(3) * torch.arange(1, 7, dtype=x.dtype)
+
+
+def distances_there(sign, x):
+    places = tf.range(7)
+    table = tf.sin(tf.range(13, dtype=x.dtype) * 1.7)
+    bias = tf.gather(table, sign * (places[None] - places[:, None]) + 6)[:6, :6]
+    scores = tf.transpose(x, (0, 3, 1, 2))[:, :, :, :1] + bias
+    return tf.transpose(tf.nn.softmax(scores, 3) * tf.range(1, 7, dtype=x.dtype), (0, 2, 3, 1))
+
+
+def test_one_edit_is_told_instead_of_two_that_come_to_the_same():
+    _, [cause] = found(pair(lambda x: distances(1, x), lambda x: distances_there(-1, x)))
+
+    assert cause.name in ("order", "scale", "operand")
+    assert found(pair(lambda x: distances(1, x), lambda x: distances_there(1, x))) == ([], [])

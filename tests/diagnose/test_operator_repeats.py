@@ -71,3 +71,20 @@ def test_what_is_done_of_two_things_is_no_loop():
     _, causes = found(pair(squares, squares_of_one))
 
     assert "repeats" not in {cause.name for cause in causes}
+
+
+def by_rows_and_columns(x):
+    sizes = x.abs().sum(1)
+    rows, columns = sizes.sum(2).rsqrt(), sizes.sum(1).rsqrt()
+    return (rows[:, :, None] * sizes * columns[:, None, :])[:, None] * x
+
+
+def by_rows(x):
+    sizes = tf.reduce_sum(tf.abs(x), 3)
+    return (tf.math.rsqrt(tf.reduce_sum(sizes, 2))[:, :, None] * sizes)[..., None] * x
+
+
+def test_a_line_that_multiplies_by_two_things_is_no_loop_of_two_turns():
+    _, causes = found(pair(by_rows_and_columns, by_rows))
+
+    assert [cause.name for cause in causes] == ["extra operation"]

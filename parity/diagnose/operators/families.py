@@ -46,7 +46,19 @@ MOVES: tuple[Kind, ...] = (exchanged, deferred, moved, relocated, prefixed, appe
 LOOSE: tuple[Kind, ...] = (shifted, scaled, replaced, turned, of_results, relocated)
 ORDERS: tuple[Kind, ...] = (arranged, rearranged, turned)
 # Edits that are also made of all operations that are alike.
-EVERYWHERE: tuple[Kind, ...] = (opened, arguments, omitted, unset, siblings, functions, inverted, rewrites, turned)
+EVERYWHERE: tuple[Kind, ...] = (
+    opened,
+    arguments,
+    omitted,
+    unset,
+    siblings,
+    functions,
+    inverted,
+    rewrites,
+    turned,
+    shifted,
+    scaled,
+)
 
 
 def levels(first: Sequence[int], beside: Sequence[int], exchange: bool) -> list[list[tuple[tuple[Kind, ...], int]]]:

@@ -90,6 +90,9 @@ def _key(one: Operation) -> tuple[Any, ...]:
 def _fewer(spot: Spot, loop: Loop) -> Iterator[Proposal]:
     """The loop ends earlier, down to one turn; what its last turn made is what that turn did."""
     operations, counts = spot.run.trace.operations, _counts(spot)
+    unlike = any(operations[n].settings != operations[n - loop.period].settings for n in loop.last)
+    if loop.turns == 2 and unlike:  # a line that does two things, as a product by rows and by columns
+        return
     for turns in sorted(range(1, loop.turns), key=lambda count: (count not in counts, -count))[:MANY]:
         back = (loop.turns - turns) * loop.period
         if loop.last[0] - back < 0:

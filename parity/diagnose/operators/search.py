@@ -34,6 +34,7 @@ SHARE = 2**13  # elements that take as long as an operation
 BEFORE, BEHIND = 12, 12  # operations before and behind those that part, nearest first
 # Names that say a kind, and not the thing.
 KINDS = {"argument", "operand", "operation", "extra operation", "residual", "norm placement"}
+Quick = tuple[bool, bool]  # whether only what gains at once is built on, and whether loose kinds are left out
 Tried = Iterator[tuple[Proposal, int, int]]  # what each gains, and its level
 
 
@@ -74,15 +75,15 @@ class Runs:
 def closing(runs: Runs, exchange: bool, quick: bool = False, alone: bool = False) -> Iterator[list[Proposal]]:
     """Yield lists of edits that together leave nothing of the difference on this example, the plainest first.
 
-    If `quick`, of those alone that gain something at once; if `alone`, too, single edits that show at the end. Of those
-    that gain as much, the one that leaves less is built on, then the next: what is left says little of who is right.
+    If `quick`, of those alone that gain something at once; if `alone`, too, single edits that show at the end, of loose
+    kinds, too: one is told instead of several. Of those that gain as much, the one that leaves less is built on.
     """
     work = [0.0 if exchange or (quick and not alone) else float(WORK)]
     waiting = [list[Proposal]()]
     while waiting:
         chosen = waiting.pop(0)
         ways = list[Proposal]()
-        yield from _step(runs, chosen, exchange, work, quick, ways)
+        yield from _step(runs, chosen, exchange, work, (quick, quick and not alone), ways)
         if runs.work[0] <= 0:
             return
         if not alone and len(chosen) < FAULTS:
@@ -90,14 +91,14 @@ def closing(runs: Runs, exchange: bool, quick: bool = False, alone: bool = False
 
 
 def _step(
-    runs: Runs, chosen: list[Proposal], exchange: bool, work: list[float], quick: bool, ways: list[Proposal]
+    runs: Runs, chosen: list[Proposal], exchange: bool, work: list[float], quick: Quick, ways: list[Proposal]
 ) -> Iterator[list[Proposal]]:
     """Yield edits that close the difference together with those `chosen`; `ways` becomes what else to build on."""
     edits = [edit for proposal in chosen for edit in proposal.made(runs.other.trace)]
     base = replace(runs, run=runs.run.edited(edits)) if chosen else runs
     gaining, others = list[tuple[int, float, Proposal]](), list[Proposal]()
     closings, at = list[list[Proposal]](), 0
-    for proposal, gained, level in _tried(base, exchange, work, later=bool(chosen), quick=quick):
+    for proposal, gained, level in _tried(base, exchange, work, later=bool(chosen), quick=quick[1]):
         if level > at:  # of those as plain, the one after which the run is most like TensorFlow's
             yield from sorted(closings, key=partial(_strain, runs))
             closings, at = [], level
@@ -115,7 +116,7 @@ def _step(
             others.append(proposal)
     yield from sorted(closings, key=partial(_strain, runs))
     # An epsilon under a root shows three operations further on, where it is divided by: nothing is gained at once.
-    if not gaining and not quick:  # what an edit makes further on counts less than what it makes at once
+    if not gaining and not quick[0]:  # what an edit makes further on counts less than what it makes at once
         gaining = [(of, 0.0, proposal) for proposal in others[:MANY] if (of := _further(base, proposal))]
     most = max((gained for gained, _, _ in gaining), default=0)
     ways += [one[2] for one in sorted(gaining, key=lambda one: one[1], reverse=True) if one[0] == most]
