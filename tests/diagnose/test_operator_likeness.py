@@ -68,7 +68,7 @@ EDITED = {
     "a division of two that divide by as much": (
         by_both_degrees,
         by_rows,
-        ["extra operation", "repeats"],
+        ["extra operation", "scale"],
         "torch does __pow__(",
     ),
     "a norm before a block, for one behind it": (

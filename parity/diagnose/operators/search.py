@@ -18,9 +18,9 @@ from parity.backends.operations import Editable, Operation, Trace, Value
 from parity.checks.results import Cause
 from parity.diagnose.operators.align import Alignment, aligned
 from parity.diagnose.operators.attention import named
-from parity.diagnose.operators.families import LOOSE, MOVES, ORDERS, WHOLE, each, levels
+from parity.diagnose.operators.families import LOOSE, MOVES, ORDERS, WHOLE, Kind, each, levels
 from parity.diagnose.operators.likeness import strain
-from parity.diagnose.operators.others import prefixed
+from parity.diagnose.operators.others import prefixed, replaced
 from parity.diagnose.operators.proposal import Proposal, Spot
 from parity.dtypes import Array
 
@@ -34,7 +34,7 @@ SHARE = 2**13  # elements that take as long as an operation
 BEFORE, BEHIND = 12, 12  # operations before and behind those that part, nearest first
 # Names that say a kind, and not the thing.
 KINDS = {"argument", "operand", "operation", "extra operation", "residual", "norm placement"}
-Quick = tuple[bool, bool]  # whether only what gains at once is built on, and whether loose kinds are left out
+Quick = tuple[bool, Sequence[Kind]]  # whether only what gains at once is built on, and the kinds that are left out
 Tried = Iterator[tuple[Proposal, int, int]]  # what each gains, and its level
 
 
@@ -83,11 +83,16 @@ def closing(runs: Runs, exchange: bool, quick: bool = False, alone: bool = False
     while waiting:
         chosen = waiting.pop(0)
         ways = list[Proposal]()
-        yield from _step(runs, chosen, exchange, work, (quick, quick and not alone), ways)
+        yield from _step(runs, chosen, exchange, work, (quick, _unsaid(quick, alone)), ways)
         if runs.work[0] <= 0:
             return
         if not alone and len(chosen) < FAULTS:
             waiting[:0] = [[*chosen, way] for way in ways[: 1 if chosen or not quick else WAYS]]
+
+
+def _unsaid(quick: bool, alone: bool) -> Sequence[Kind]:
+    """The kinds of edits that are left out: those that could be said of much, or what says the least of all."""
+    return () if not quick else (replaced,) if alone else LOOSE
 
 
 def _step(
@@ -98,7 +103,7 @@ def _step(
     base = replace(runs, run=runs.run.edited(edits)) if chosen else runs
     gaining, others = list[tuple[int, float, Proposal]](), list[Proposal]()
     closings, at = list[list[Proposal]](), 0
-    for proposal, gained, level in _tried(base, exchange, work, later=bool(chosen), quick=quick[1]):
+    for proposal, gained, level in _tried(base, exchange, work, later=bool(chosen), unsaid=quick[1]):
         if level > at:  # of those as plain, the one after which the run is most like TensorFlow's
             yield from sorted(closings, key=partial(_strain, runs))
             closings, at = [], level
@@ -122,7 +127,7 @@ def _step(
     ways += [one[2] for one in sorted(gaining, key=lambda one: one[1], reverse=True) if one[0] == most]
 
 
-def _tried(base: Runs, exchange: bool, work: list[float], later: bool, quick: bool) -> Tried:
+def _tried(base: Runs, exchange: bool, work: list[float], later: bool, unsaid: Sequence[Kind]) -> Tried:
     """Proposals, what each gains, and its level: those at the place, those before it, then what TensorFlow has instead.
 
     What gains nothing at once is run to the end, too, as long as there is `work` left; behind another edit, `later`,
@@ -144,9 +149,7 @@ def _tried(base: Runs, exchange: bool, work: list[float], later: bool, quick: bo
             for proposal in (
                 of
                 for kind in kinds
-                if not (base.makers and kind in ORDERS)
-                and not (plain and kind is prefixed)
-                and not (quick and kind in LOOSE)
+                if not (base.makers and kind in ORDERS) and not (plain and kind is prefixed) and kind not in unsaid
                 for of in each(kind, spots[number])
             ):
                 gained = _gained(base, alignment, number, proposal)
