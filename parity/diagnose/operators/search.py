@@ -91,7 +91,7 @@ def closing(runs: Runs, exchange: bool, quick: bool = False, alone: bool = False
 
 
 def _unsaid(quick: bool, alone: bool) -> Sequence[Kind]:
-    """The kinds of edits that are left out: those that could be said of much, or what says the least of all."""
+    """The kinds of edits that are not tried, which could be said of much, or which say the least of all."""
     return () if not quick else (replaced,) if alone else LOOSE
 
 
