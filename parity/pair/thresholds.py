@@ -120,6 +120,11 @@ def beyond(corners: PairModels, example: Any) -> Iterator[Any]:
     """
     if corners.pair.lacking((Recordable,)):
         return
+    if corners.lean:  # a record holds views of the weights, which then cannot be put aside
+        corners.exercised.leave_out(
+            "thresholds that no drawn example comes to", "memory is scarce, so no run is recorded"
+        )
+        return
     search = _Reaching(corners, example)
     yield from search.examples()
     for one in search.left:

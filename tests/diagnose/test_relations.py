@@ -89,7 +89,7 @@ def test_parameters_that_are_alike_are_one_row():
 
 def undone(port):
     """Cause, and what it gives, of each change that is tried."""
-    return [(name, values) for name, _, values in own_relations.changes(port, SOURCE)]
+    return [(name, values) for name, _, values in own_relations.changes(port, SOURCE, related(SOURCE, port))]
 
 
 def test_what_happened_to_parameters_is_undone():

@@ -9,9 +9,10 @@ import pytest
 
 from parity import api, checks
 from parity.canonical.weights import Each
-from parity.checks import masking, training, weights
+from parity.checks import forward, masking, runner, training, weights
 from parity.errors import ParityError
 from parity.pair import memory, models, shelf
+from parity.pair.models import PairModels
 from parity.pair.resting import resting
 from parity.strategies import Case
 
@@ -135,9 +136,11 @@ def test_whether_a_name_is_there_is_known_without_its_value():
     assert ("table" in each, "bias" in each) == (True, False)
 
 
-def test_models_that_rest_hold_nothing_and_get_their_own_back(corners, monkeypatch):
-    """They have been read, and what torch has given a view of would keep its memory."""
+def test_models_that_rest_hold_nothing_and_get_their_own_back(lstm, monkeypatch):
+    """They have been read and run, and what torch has given a view of would keep its memory."""
+    corners = PairModels(lstm)
     monkeypatch.setattr(corners, "lean", True)
+    assert runner.run_check(forward, corners, 0, 2, "parity check").findings == []
     corners.load(training.FIXED_EXAMPLES[0].weights)
     before = {corner: model.read() for corner, model in corners.models.items()}
     storages = [tensor.untyped_storage() for _, tensor in corners.models["torch", "float64"].variables()]
