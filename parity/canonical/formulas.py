@@ -5,7 +5,6 @@ canonical parameters (axes as in `kind.KINDS`) and options, which are a layer's 
 a variant that no setting of either framework has. Channels are the last axis and time is the second.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,20 +50,9 @@ def dense(x: Array, weights: Weights, options: Options) -> Array:
 
 
 def layer_norm(x: Array, weights: Weights, options: Options) -> Array:
-    """(x - mean) / sqrt(variance + epsilon) * gain + bias over the last axis. Ba et al.: https://arxiv.org/abs/1607.06450
-
-    `form` is "", as above, or what the divisor, or the mean, is instead: "deviation": sqrt(variance) + epsilon;
-    "outside": sqrt(variance) + sqrt(epsilon); "no mean": the mean is 0, so that the divisor is the root mean square;
-    "unbiased": the variance over n - 1 instead of n.
-    """
-    form, epsilon = options.get("form", ""), options.get("epsilon", 1e-5)
-    mean = 0.0 if form == "no mean" else x.mean(-1, keepdims=True)
-    variance = np.square(x - mean).mean(-1, keepdims=True)
-    if form == "unbiased":
-        variance = variance * x.shape[-1] / (x.shape[-1] - 1)
-    spread = np.sqrt(variance) + epsilon if form == "deviation" else np.sqrt(variance + epsilon)
-    if form == "outside":
-        spread = np.sqrt(variance) + math.sqrt(epsilon)
+    """(x - mean) / sqrt(variance + epsilon) * gain + bias over the last axis. Ba et al.: https://arxiv.org/abs/1607.06450"""
+    mean = x.mean(-1, keepdims=True)
+    spread = np.sqrt(np.square(x - mean).mean(-1, keepdims=True) + options.get("epsilon", 1e-5))
     result: Array = np.add((x - mean) / spread * weights["gain"], weights["bias"])
     return result
 

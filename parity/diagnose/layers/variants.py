@@ -18,8 +18,6 @@ from parity.diagnose.layers.weights import FIXES
 from parity.diagnose.locate.segment import Segment
 from parity.dtypes import Array
 
-EPSILONS = (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12)  # the frameworks' defaults, and those of well-known models
-
 
 @dataclass(frozen=True)
 class Variant:
@@ -82,57 +80,25 @@ def options(segment: Segment) -> Iterator[Variant]:
     """Other ways to compute a layer of the segment's kind, by other options than its own."""
     kind, path = segment.kind, segment.path
     name = f"{KERAS.get(kind, kind)} {path}"
-    if kind == "layer_norm":
-        yield from _norms(name)
     if kind == "batch_norm":
         description, fix = (
             "normalises by the mean and the variance of what it is given",
             f"{path} in one mode on both sides: training= where Keras calls it, train() or eval() of torch",
         )
         yield Variant("training mode", description, fix, options={"form": "training"})
-    if kind in ("rms_norm", "batch_norm", "group_norm"):
-        yield from _epsilons(name)
-    if kind in ("lstm", "gru", "dense", "conv1d"):
-        for setting in ("activation", "recurrent_activation")[: 2 if kind in ("lstm", "gru") else 1]:
-            for function in FUNCTIONS:
-                fix = f"the activation that the other side has, not {written(function)}"
-                yield Variant("activation", f"has {setting} {function}", fix, options={setting: function})
+    if kind == "conv1d":
+        yield from _convolutions(name, segment.weights["kernel"].shape[-1])
+    if kind not in ("lstm", "gru"):
+        return
+    for setting in ("activation", "recurrent_activation"):
+        for function in FUNCTIONS:
+            fix = f"the activation that the other side has, not {written(function)}"
+            yield Variant("activation", f"has {setting} {function}", fix, options={setting: function})
     if kind == "gru":
         description = "lets the reset gate act on the state before the product"
         yield Variant("reset_after", description, f"reset_after=True in {name}", options={"reset_after": False})
-    if kind in ("lstm", "gru"):
-        description = "reads time from its end"
-        yield Variant("time shift", description, f"go_backwards=False in {name}", options={"go_backwards": True})
-    if kind == "conv1d":
-        yield from _convolutions(name, segment.weights["kernel"].shape[-1])
-
-
-def _epsilons(name: str) -> Iterator[Variant]:
-    """The layer with each usual epsilon."""
-    for epsilon in EPSILONS:
-        description, fix = f"has epsilon {epsilon:g}", f"the other side's epsilon in {name}"
-        yield Variant("epsilon", description, fix, options={"epsilon": epsilon})
-
-
-def _norms(name: str) -> Iterator[Variant]:
-    """A normalization with epsilon in another place, without the mean, or with another variance."""
-    yield from _epsilons(name)
-    forms = {
-        "deviation": (
-            "epsilon placement",
-            "adds epsilon to the deviation",
-            "add epsilon to the variance, inside the root",
-        ),
-        "outside": ("epsilon placement", "adds epsilon's root to the deviation", "add epsilon to the variance"),
-        "no mean": ("offset", "does not subtract the mean", "subtract the mean"),
-        "unbiased": ("variance", "divides the variance by n - 1", "divide the variance by n"),
-    }
-    for form, (cause, description, fix) in forms.items():
-        yield Variant(cause, description, f"{fix} in {name}", options={"form": form})
-    for epsilon in EPSILONS:
-        for form, (cause, description, fix) in forms.items():
-            options = {"form": form, "epsilon": epsilon}
-            yield Variant(cause, f"{description}, with epsilon {epsilon:g}", f"{fix} in {name}", options=options)
+    fix = f"go_backwards=False in {name}"
+    yield Variant("time shift", "reads time from its end", fix, options={"go_backwards": True})
 
 
 def _convolutions(name: str, taps: int) -> Iterator[Variant]:
