@@ -5,7 +5,6 @@ is proved if torch's run, with its dropouts moved to where the other side has th
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice, permutations, product
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from parity.backends.operations import DRAWING, Edit, Editable, Operation, Trace
+from parity.backends.operations import Edit, Editable, Operation, Trace
 from parity.canonical.weights import Weights
 from parity.checks.results import Cause
 from parity.compare import chance
@@ -25,6 +24,7 @@ from parity.diagnose.operators.proposal import at, called
 from parity.diagnose.operators.proposal import constant as with_constant
 from parity.diagnose.search import within
 from parity.diagnose.specimens import specimen
+from parity.diagnose.stages.drops import DROPOUTS, Drop, drawn_by, stated
 from parity.dtypes import Array, Inputs
 from parity.pair.draw_counts import Event, Place, Taken
 from parity.pair.draws import COPIES, ELEMENTS, FEWEST, ROWS
@@ -34,20 +34,6 @@ CALLS = 32  # of a batch of copies: outputs show less of a dropout than what sta
 MANY = 16  # places that are tried, each with runs of its own
 FIX = "drop the same array on both sides: the same numbers are dropped on no other"
 TOGETHER = "drop single numbers on both sides, as Dropout does, or whole channels on both: Dropout2d, SpatialDropout2D"
-DROPOUTS = ("dropout", "dropout1d", "dropout2d", "dropout3d")  # torch's functions: but for the first, whole channels
-
-
-@dataclass(frozen=True)
-class Drop:
-    """A dropout of one side: the operation that drops, at which rate, and the value's place in the evaluation run.
-
-    `whole` are the axes along which a number is dropped with all others.
-    """
-
-    operation: Operation
-    rate: float
-    value: int
-    whole: tuple[int, ...] = ()
 
 
 def explain(corners: PairModels, weights: Weights, inputs: Inputs) -> list[Cause]:
@@ -57,8 +43,8 @@ def explain(corners: PairModels, weights: Weights, inputs: Inputs) -> list[Cause
         return []
     examples = [(of, _few(batch)) for of, batch in ((weights, inputs), specimen(corners, 1))]
     runs = recorded(corners, *examples[0])
-    there = corners.models[second, runs.dtype].record(examples[0][1], form=DRAWING).trace
-    ours, theirs = [*_called(runs.run.trace)], [*_drawn(there, runs.other.trace)] or [*_called(runs.other.trace)]
+    dropped = drawn_by(corners.models[second, runs.dtype], examples[0][1], runs.other.trace)
+    ours, theirs = [*stated(runs.run.trace)], dropped or [*stated(runs.other.trace)]
     twins = runs.alignment.twins[1]
     both = [
         (one, other)
@@ -84,80 +70,6 @@ def explain(corners: PairModels, weights: Weights, inputs: Inputs) -> list[Cause
 
 def _few(inputs: Inputs) -> Inputs:
     return optree.tree_map(lambda array: array[:ROWS], inputs)
-
-
-def _called(trace: Trace) -> Iterator[Drop]:
-    """The dropouts of a run of torch's, which stand there in evaluation mode, too."""
-    for one in trace.operations:
-        if one.name in DROPOUTS and one.takes:
-            taken = one.takes[0][1]
-            channels = one.name != DROPOUTS[0]  # each of the axis behind the batch's is dropped as one
-            whole = tuple(range(2, len(trace.values[taken].shape))) if channels else ()
-            yield Drop(one, float(one.settings.get("p", 0.5)), taken, whole)
-
-
-def _drawn(trace: Trace, still: Trace) -> Iterator[Drop]:
-    """The dropouts of a graph in training mode, by the values of one in evaluation mode (`still`).
-
-    What is made of random numbers alone is a mask; what takes one, and an array of the model's, drops.
-    """
-    noise, data, makers = set[int](), set[int](), trace.makers()
-    for place, value in enumerate(trace.values):
-        if value.leaf and not value.leaf.startswith("constant"):
-            data.add(place)
-    for one in trace.operations:
-        taken = [place for _, place in one.takes]
-        masked, model = not noise.isdisjoint(taken), [place for place in taken if place in data]
-        if "Random" in one.name or (masked and not model):
-            noise |= {*one.makes}
-            continue
-        if masked:
-            known = _in_evaluation(trace, still, makers, model[0])
-            rate, whole = (None, ()) if known is None else _rate(trace, known[0], one.makes[0])
-            if known is not None and rate:
-                yield Drop(one, rate, known[1], whole)
-        if masked or model:
-            data |= {*one.makes}
-
-
-def _in_evaluation(trace: Trace, still: Trace, makers: Mapping[int, Operation], place: int) -> tuple[int, int] | None:
-    """A value, or what it was scaled from, in both runs: its place in training mode, and in evaluation mode."""
-    while True:
-        maker = makers.get(place)
-        if maker is None:
-            leaves = {value.leaf: at for at, value in enumerate(still.values) if value.leaf}
-            there = leaves.get(trace.values[place].leaf)
-            return None if there is None else (place, there)
-        try:
-            there = trace.like(maker, still).makes[maker.makes.index(place)]
-        except LookupError:
-            shape = trace.values[place].shape
-            before = [taken for _, taken in maker.takes if trace.values[taken].shape == shape]
-            if not before:
-                return None
-            place = before[0]
-            continue
-        return (place, there) if still.values[there].shape == trace.values[place].shape else None
-
-
-def _rate(trace: Trace, value: int, result: int) -> tuple[float | None, tuple[int, ...]]:
-    """At which rate a value was dropped, and along which axes as one: what is left of it is scaled by 1 / (1 - rate).
-
-    The rate is None where nothing was dropped.
-    """
-    before, after = trace.values[value].array, trace.values[result].array
-    if before is None or after is None or before.shape != after.shape or after.dtype.kind != "f":
-        return None, ()
-    left, dropped = (before != 0) & (after != 0), (before != 0) & (after == 0)
-    if not left.any() or not dropped.any():
-        return None, ()
-    whole = tuple[int, ...]()
-    for axis in range(1, before.ndim):  # along the first, rows of a small batch are dropped together by chance
-        axes = (*whole, axis)
-        if before.shape[axis] > 1 and not (left.any(axes) & dropped.any(axes)).any():
-            whole = axes
-    scale = float(np.median(after[left] / before[left]))
-    return float(f"{1 - 1 / scale:.6g}") if scale > 1 else None, whole
 
 
 def _axes(alignment: Alignment, place: int, drop: Drop) -> tuple[int, ...] | None:
