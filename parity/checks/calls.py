@@ -137,12 +137,20 @@ def _training(corners: PairModels, batch: Batch) -> list[Verdict]:
             return verdicts
         answers = rehearse(corners, batch, still=True)
     outputs = [of.judge(f"{name} in training mode", places=batch.mask) for name, of in answers["first"].items()]
-    # Equal in evaluation mode, and another program: where a normalization is folded into a kernel, none is trained.
-    if corners.pair.own_weights and any(verdict.fails for verdict in outputs) and (lone := alone(corners, batch)):
-        names = "; ".join(f"{side} changes {few(of)}, which the other side holds nowhere" for side, of in lone.items())
-        corners.exercised.leave_out("outputs in training mode", names)
+    if any(verdict.fails for verdict in outputs) and _left_out(corners, batch):
         return verdicts
     return verdicts + outputs + kept(answers)
+
+
+def _left_out(corners: PairModels, batch: Batch) -> bool:
+    """Whether one side alone has statistics that training mode takes, as of a norm that the other has folded: it says
+    so. Where each has some that the other has not, they are the same in another form, and are compared.
+    """
+    lone = alone(corners, batch) if corners.pair.own_weights else {}
+    for side, names in lone.items() if len(lone) == 1 else ():
+        how = f"{side} changes {few(names)}, which the other side holds nowhere"
+        corners.exercised.leave_out("outputs in training mode", how)
+    return len(lone) == 1
 
 
 def _still_draws(corners: PairModels, batch: Batch) -> bool:

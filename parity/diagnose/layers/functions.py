@@ -4,6 +4,7 @@ No function is told of numbers that are the same, or so few that some function f
 three.
 """
 
+import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -151,12 +152,11 @@ def by_channel(first: Array, second: Array, vectors: Vectors | None = None) -> I
     corner = (slice(ALONG),) * x.ndim
     if x.size > SAMPLE and x[corner].size < x.size and not any(by_channel(first[corner], second[corner])):
         return
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a slice of zeros has no ratio, and is seen by its NaN
-        ratio = np.where(x == 0, np.nan, y / x)
+    with _without_warnings():
+        ratio = _ratio(x, y)
         for axis in range(x.ndim):
-            factors = _along(ratio, axis)
-            if factors is not None and _fits(x, y, {axis: factors}):
+            factors = factors_along(x, y, axis)
+            if factors is not None:
                 also = [of for of in range(x.ndim) if of != axis and x.shape[of] == len(factors)]
                 others = tuple(_times(x, {of: factors}) for of in also)
                 words, names = _named(factors, vectors)
@@ -169,10 +169,27 @@ def by_channel(first: Array, second: Array, vectors: Vectors | None = None) -> I
                 yield Scaled(_told_of_both(both, one, other), y, (), others)
 
 
-def _along(ratio: Array, axis: int) -> Array | None:
-    """The factor of each slice along an axis: the median of its numbers' ratios; None where one has no ratio."""
-    factors = np.nanmedian(np.moveaxis(ratio, axis, 0).reshape(ratio.shape[axis], -1), 1)
-    return factors if np.isfinite(factors).all() and factors.all() else None
+def factors_along(x: Array, y: Array, axis: int) -> Array | None:
+    """By what each slice of x (float64) along an axis is multiplied in y: the median of its numbers' ratios, (length,).
+
+    None where one has no ratio, or that does not give y.
+    """
+    with _without_warnings():
+        factors = np.nanmedian(np.moveaxis(_ratio(x, y), axis, 0).reshape(x.shape[axis], -1), 1)
+    known = np.isfinite(factors).all() and factors.all()
+    return factors if known and _fits(x, y, {axis: factors}) else None
+
+
+def _ratio(x: Array, y: Array) -> Array:
+    return np.where(x == 0, np.nan, y / x)
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Inside, a slice of zeros, which has no ratio and is seen by its NaN, is no matter of a warning."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
 
 
 def _of_both(ratio: Array, one: int, other: int) -> tuple[Array, Array] | None:
@@ -224,7 +241,7 @@ def _named(factors: Array, vectors: Vectors | None) -> tuple[str, tuple[str, ...
         form = next((form for form in FORMS if _equal(form.of(of), factors)), None)
         if form is not None and len(np.unique(of)) >= LEAST:
             return f"a factor, of {name} {form.told},", (name,)
-    pairs = ((gain, of) for of in same for gain in (*same, None) if gain is None or _owner(gain) == _owner(of))
+    pairs = ((gain, of) for of in same for gain in (*same, None) if gain is None or owner(gain) == owner(of))
     for gain, variance in pairs if _different(factors) >= LEAST else ():
         over = (1.0 if gain is None else same[gain]) / factors
         estimate = float(np.median(np.square(over) - same[variance]))
@@ -239,6 +256,6 @@ def _equal(one: Array, other: Array) -> bool:
     return bool((np.abs(one - other) <= UNITS * EPS["float32"] * np.abs(other)).all())
 
 
-def _owner(name: str) -> str:
+def owner(name: str) -> str:
     """The layer that a parameter is of."""
     return name.rpartition(".")[0]

@@ -23,13 +23,9 @@ from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblin
 from parity.diagnose.operators.windows import averaged, filled
 
 Kind = Callable[[Spot], Iterator[Proposal]]
+SINGLE: tuple[Kind, ...] = (opened, arguments, omitted, unset, siblings, functions)  # of one operation, the plainest
 PLAIN: tuple[Kind, ...] = (
-    opened,
-    arguments,
-    omitted,
-    unset,
-    siblings,
-    functions,
+    *SINGLE,
     elsewhere,
     of_results,
     arranged,
@@ -46,19 +42,7 @@ MOVES: tuple[Kind, ...] = (exchanged, deferred, moved, relocated, prefixed, appe
 LOOSE: tuple[Kind, ...] = (shifted, scaled, replaced, turned, of_results, relocated)
 ORDERS: tuple[Kind, ...] = (arranged, rearranged, turned)
 # Edits that are also made of all operations that are alike.
-EVERYWHERE: tuple[Kind, ...] = (
-    opened,
-    arguments,
-    omitted,
-    unset,
-    siblings,
-    functions,
-    inverted,
-    rewrites,
-    turned,
-    shifted,
-    scaled,
-)
+EVERYWHERE: tuple[Kind, ...] = (*SINGLE, inverted, rewrites, turned, shifted, scaled)
 
 
 def levels(first: Sequence[int], beside: Sequence[int], exchange: bool) -> list[list[tuple[tuple[Kind, ...], int]]]:

@@ -4,7 +4,7 @@ One side reads the last position of all outputs, the other the final states: of 
 the backward half has read a single step at the last position.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import product
 from typing import Any
@@ -27,37 +27,34 @@ def ends(spot: Spot) -> Iterator[Proposal]:
         time = 1 if maker.settings.get("batch_first") else 0
         if array is None or array.ndim != 3 or array.shape[time] < 2:
             continue
-        ways = _ways(2 if maker.settings.get("bidirectional") else 1)
+        directions = 2 if maker.settings.get("bidirectional") else 1
+        ways = _ways(directions)
         for leaf, one in enumerate(spot.leaves):
             own = None if one.place is None else spot.run.trace.values[one.place].array
-            now = [way for way in ways if own is not None and np.array_equal(own, _at(ways, time, way, array))]
+            now = [way for way in ways if own is not None and np.array_equal(own, _at(directions, time, way, array))]
             for way in ways if now else ():
                 if way not in now and [number for number, _ in way] == [number for number, _ in now[0]]:
-                    yield _proposal(spot, leaf, maker, time, ways, now[0], way)
+                    yield _proposal(spot, leaf, maker, time, directions, now[0], way)
 
 
-def _ways(directions: int) -> Mapping[Way, int]:
+def _ways(directions: int) -> list[Way]:
     """All that may be taken of so many directions: either, or both side by side."""
     sets = [(number,) for number in range(directions)] + ([(0, 1)] if directions > 1 else [])
-    return {
-        tuple(zip(of, positions, strict=True)): directions for of in sets for positions in product(ENDS, repeat=len(of))
-    }
+    return [tuple(zip(of, positions, strict=True)) for of in sets for positions in product(ENDS, repeat=len(of))]
 
 
-def _at(ways: Mapping[Way, int], time: int, way: Way, outputs: Array) -> Array:
+def _at(directions: int, time: int, way: Way, outputs: Array) -> Array:
     """What of a recurrence's outputs (batch, time, units) stands at these positions, one direction behind the other."""
-    halves = np.split(outputs, ways[way], axis=2)
+    halves = np.split(outputs, directions, axis=2)
     return np.concatenate([halves[number].take(position, axis=time) for number, position in way], axis=1)
 
 
-def _proposal(
-    spot: Spot, leaf: int, maker: Operation, time: int, ways: Mapping[Way, int], now: Way, other: Way
-) -> Proposal:
+def _proposal(spot: Spot, leaf: int, maker: Operation, time: int, directions: int, now: Way, other: Way) -> Proposal:
     argument, of = f"the {spot.argument(leaf)} of {spot.operation.name}{spot.place}", maker.layer or called(maker)
-    ours, theirs = (_told(way, ways[way]) for way in (now, other))
+    ours, theirs = (_told(way, directions) for way in (now, other))
     take = Edit(spot.number, leaf, take=maker.makes[0])
     return Proposal(
-        always(take, Edit(spot.number, leaf, partial(_taken, leaf, ways, time, other))),
+        always(take, Edit(spot.number, leaf, partial(_taken, leaf, directions, time, other))),
         "positions",
         f"{argument} is what {of} gives {ours} in torch, and {theirs} in tensorflow{spot.by}",
         f"take the same of {of} on both sides: its final states are h_n in torch and what Keras gives without "
@@ -67,8 +64,8 @@ def _proposal(
     )
 
 
-def _taken(leaf: int, ways: Mapping[Way, int], time: int, way: Way, arguments: Sequence[Any]) -> Array:
-    return _at(ways, time, way, arguments[leaf])
+def _taken(leaf: int, directions: int, time: int, way: Way, arguments: Sequence[Any]) -> Array:
+    return _at(directions, time, way, arguments[leaf])
 
 
 def _told(way: Way, directions: int) -> str:

@@ -4,7 +4,6 @@ Folded, a kernel is multiplied by gain / sqrt(variance + epsilon) at each channe
 that, plus the norm's own bias. What a converter did instead is told from the values, and the right ones are tried.
 """
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import permutations, product
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from parity.canonical.layer import Layer
+from parity.diagnose.layers.functions import factors_along, owner
 from parity.diagnose.relations import Origins
 from parity.diagnose.stages.own_folds import Fold, folds
 from parity.diagnose.stages.own_orders import Change, Values
@@ -52,12 +52,12 @@ def _of_fold(fold: Fold, source: Values, port: Values, every: Sequence[Origins])
     Nothing where they are not this norm's: both are told by what they are of its parameters.
     """
     for of in (of for of in every if of.plain is not None and len(of.shape) > 1):
-        name, plain = f"{of.name.rpartition('.')[0]}.bias", np.asarray(of.plain, np.float64)
+        name, plain = f"{owner(of.name)}.bias", np.asarray(of.plain, np.float64)
         if name not in port or port[name].shape != fold.factor.shape:
             continue
-        before = source.get(f"{of.sources[0].rpartition('.')[0]}.bias", np.zeros(len(fold.factor)))
+        before = source.get(f"{owner(of.sources[0])}.bias", np.zeros(len(fold.factor)))
         for axis in (axis for axis, length in enumerate(of.shape) if length == len(fold.factor)):
-            factor = _along(plain, port[of.name].astype(np.float64), axis)
+            factor = factors_along(plain, port[of.name].astype(np.float64), axis)
             kernel = None if factor is None else _of_factor(fold, source, factor)
             if factor is None or kernel is None or before.shape != factor.shape:
                 continue
@@ -75,10 +75,10 @@ def with_biases(origins: Sequence[Origins], source: Values, port: Values) -> lis
     """
     folded: dict[str, Origins] = {}
     for of in (of for of in origins if of.plain is not None and len(of.sources) > 1):
-        name, (before, norm) = f"{_owner(of.name)}.bias", (_owner(at) for at in of.sources[:2])
+        name, (before, norm) = f"{owner(of.name)}.bias", (owner(at) for at in of.sources[:2])
         for axis in (axis for axis, length in enumerate(of.shape) if name in port and port[name].shape == (length,)):
-            factor = _along(np.asarray(of.plain, np.float64), port[of.name].astype(np.float64), axis)
-            parts = [at for at in source if _owner(at) == norm and at not in of.sources]
+            factor = factors_along(np.asarray(of.plain, np.float64), port[of.name].astype(np.float64), axis)
+            parts = [at for at in source if owner(at) == norm and at not in of.sources]
             own = [at for at in (f"{before}.bias",) if at in source]
             for bias, (mean, shift) in product((*own, None), permutations((*parts, None, None), 2)):
                 names = [at for at in (bias, mean, shift) if at]
@@ -91,21 +91,6 @@ def with_biases(origins: Sequence[Origins], source: Values, port: Values) -> lis
                     how = f"{inner} * that factor" + (f" + {shift}" if shift else "")
                     folded.setdefault(name, Origins(name, port[name].shape, tuple(names), (how,)))
     return [folded.get(of.name, of) if not of.sources else of for of in origins]
-
-
-def _owner(name: str) -> str:
-    """The layer that a parameter is of."""
-    return name.rpartition(".")[0]
-
-
-def _along(plain: Array, array: Array, axis: int) -> Array | None:
-    """The factor, (width,), that each channel of an array has beside those of another; None where one has several."""
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a channel of zeros has no ratio, and is seen by its NaN
-        ratio = np.where(plain == 0, np.nan, array / plain)
-        others = tuple(at for at in range(plain.ndim) if at != axis)
-        factor = np.nanmedian(ratio, others, keepdims=True)
-    return factor.ravel() if _same(plain * factor, array, np.abs(array).max(initial=0.0)) else None
 
 
 def _of_factor(fold: Fold, source: Values, factor: Array) -> str | None:

@@ -4,7 +4,9 @@ from functools import partial
 from itertools import count
 
 import keras
+import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from parity import Pair, strategies
@@ -13,7 +15,7 @@ from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import Weights
 from parity.checks import resume
 from parity.compare.judge import Verdict
-from parity.diagnose.stages import serialization
+from parity.diagnose.stages import configuration, serialization
 from parity.pair.models import PairModels
 
 FAILED = Verdict("output of the reloaded file", "different", 1, 1.0, 0.0, "")
@@ -195,3 +197,21 @@ def test_a_torch_model_that_is_built_otherwise_the_next_time():
         cause.fix == "build the model with scale 1.0 every time, or make it a buffer: a state_dict holds tensors alone"
     )
     assert ruled == [f"tensorflow: {CLEAN}"]
+
+
+class Noisy(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) + torch.rand(3, dtype=x.dtype)
+
+
+@pytest.mark.parametrize("build", [partial(nn.Linear, 4, 3), partial(Noisy, 4, 3)], ids=["the same", "at random"])
+def test_runs_that_do_the_same_have_no_operation_that_is_done_by_one_alone(build):
+    """Not even where one of them makes something else each time."""
+    model = PairModels(Pair("one", build, build_dense, inputs=strategies.arrays(4))).models["torch", "float64"]
+    runs = [model.record(np.ones((2, 4))).trace for _ in range(2)]
+
+    assert configuration._alone(tuple(runs), "float64") is None
+
+
+def build_dense():
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])

@@ -1,6 +1,7 @@
 """A dropout that stands elsewhere, or on one side alone, is named with what each side drops; noise is none."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from torch import nn
 
 from parity import Pair, strategies
 from parity.canonical.weights import Weights
-from parity.diagnose.stages import drop_places
+from parity.diagnose.stages import drop_places, drops
 from parity.pair.models import PairModels
 
 ROWS = np.random.default_rng(0).standard_normal((3, 6)).astype(np.float32)
@@ -138,3 +139,13 @@ def test_a_place_that_does_not_explain_what_is_drawn_is_no_cause(monkeypatch):
     monkeypatch.setattr(Sum, "noisy", True)
 
     assert causes("behind the sum") == []
+
+
+def test_what_a_graph_drops_is_read_off_several_draws(monkeypatch):
+    """The first drops nothing, and the second a whole axis more than it always does."""
+    operation = SimpleNamespace(layer="drop")
+    draws = iter([[], [drops.Drop(operation, 0.2, 3, (1, 2))]] + [[drops.Drop(operation, 0.2, 3, (2,))]] * drops.DRAWS)
+    monkeypatch.setattr(drops, "_dropped_once", lambda *_: next(draws))
+    model = SimpleNamespace(record=lambda *_, **__: SimpleNamespace(trace=None))
+
+    assert drops.drawn_by(model, ROWS, None) == [drops.Drop(operation, 0.2, 3, (2,))]

@@ -89,8 +89,12 @@ def test_a_bias_that_a_folded_norm_left_is_told_by_what_it_was_made_from(wrong, 
 
 
 def small():
+    """One norm, (batch, 3) to (batch, 5), whose statistics are numbers of no other array."""
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5, eps=1e-3))
+    model = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5, eps=1e-3))
+    nn.init.uniform_(model[1].running_mean, 0.5, 1)
+    nn.init.uniform_(model[1].running_var, 0.5, 1)
+    return model
 
 
 def frozen():
@@ -146,3 +150,26 @@ def test_one_norm_that_is_folded_otherwise_is_named(wrong, of, words):
 def test_a_pair_with_drawn_weights_is_refused_with_what_to_do():
     with pytest.raises(ParityError, match='tensorflow has them folded into the layers before, weights="given" takes'):
         api.check(Pair("acme", torch=source, tensorflow=ported, inputs=arrays(3, 8)), checks=["forward"])
+
+
+class Doubled(keras.layers.Layer):
+    def call(self, x, training=False):
+        return 2 * x if training else x
+
+
+def nudged():
+    """The same with statistics one representable number away, and something that training mode alone does."""
+    linear, norm = small()
+    layers = [keras.layers.Dense(5), keras.layers.BatchNormalization(momentum=0.9), Doubled()]
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    layers[0].set_weights([linear.weight.detach().numpy().T, linear.bias.detach().numpy()])
+    of = [of.detach().numpy() for of in (norm.weight, norm.bias, norm.running_mean, norm.running_var)]
+    layers[1].set_weights([*of[:2], *(np.nextafter(values, np.float32(2)) for values in of[2:])])
+    return model
+
+
+def test_statistics_that_both_sides_have_in_another_form_are_trained_and_compared():
+    pair = Pair("acme", torch=small, tensorflow=nudged, inputs=arrays(3), weights="given")
+    report = api.check(pair, examples=1, checks=["forward", "calls"])
+
+    assert [check.name for check in report.failed] == ["calls"]
