@@ -93,7 +93,7 @@ class Assembly:
             owners = {name.rpartition(".")[0] for name in models[side, "float32"].computed}
             parted |= {side: paths} if (paths := tuple(sorted(owners & left.keys()))) else {}
         if not parted:
-            return self._normed(linking, builds) if all(linking.left_over.values()) else linking
+            return self._normed(linking, builds) if any(linking.left_over.values()) else linking
         self.builds |= {side: replace(builds[side], apart=paths) for side, paths in parted.items()}
         built = {(side, "float32"): self._model(side, "float32") for side in parted}
         other = self._linked_anew(builds | {side: self.builds[side] for side in parted}, models | built)
@@ -105,20 +105,17 @@ class Assembly:
         `builds` are those from before the layers were linked.
         """
         models = dict(self.models)
-        (one, ours), (other, theirs) = linking.left_over.items()
-        for side, plain, beside, parts in ((one, ours, other, theirs), (other, theirs, one, ours)):
-            model = models[beside, "float32"]
-            if len(plain) != len(parts) or normed.directions(beside, model, self.builds[beside], parts) != {*parts}:
-                continue
-            self.builds[side] = replace(builds[side], normed=tuple(plain))
+        for side, plain in list(normed.plans(linking, models, self.builds)):
+            self.builds[side] = replace(builds[side], normed=plain)
             built = {(side, "float32"): self._model(side, "float32")}
-            anew = self._linked_anew({**builds, side: self.builds[side]}, models | built)
-            if not any(anew.left_over.values()):
+            linking = self._linked_anew({**builds, side: self.builds[side]}, models | built)
+            if not any(linking.left_over.values()):
+                beside = next(of for of in self.sides if of != side)
                 for path in plain:
                     how = f"g and v of a weight norm are trained in its place, as {beside} has them"
                     self.exercised.leave_out(f"training of the plain weight of {side}'s {path}", how)
-                return anew
-            return self._linked_anew(builds, models)
+                return linking
+            linking = self._linked_anew(builds, models)
         return linking
 
     def _linked_anew(self, builds: Mapping[str, Build], models: Mapping[Of, BackendModel]) -> LinkProof:
@@ -172,8 +169,10 @@ class Assembly:
         if not self._given:
             return None
         values = {side: self._formed(side) for side in self.sides}
-        for side, build in ((side, build) for side, build in self.builds.items() if build.normed):
-            values = normed.with_lengths(values, side, self._links_of({self.sides.index(side): build.normed}))
+        for at, side in enumerate(self.sides):
+            links = [self._links_of({at: [path]}) for path in self.builds[side].normed]
+            groups = [[name for name in values[side] if name.rpartition(".")[0] in of] for of in links]
+            values = normed.with_lengths(values, side, groups)
         one, other = (self._linking.idle[side] for side in self.sides)
         paths = {link.ours for link in self._linking.links if link.ours in one and link.theirs in other}
         names = {name: name.rpartition(".")[0] for name in values[self.sides[0]]}
@@ -186,9 +185,13 @@ class Assembly:
         return self._links_of({at: [*of[at], *self.builds[side].normed] for at, side in enumerate(self.sides)})
 
     def _links_of(self, paths: Mapping[int, Collection[str]]) -> set[str]:
-        """The links of layers at these paths of the first side, 0, or of the second, 1, by the first side's paths."""
-        of = [paths.get(at, ()) for at in range(2)]
-        return {link.ours for link in self._linking.links if link.ours in of[0] or link.theirs in of[1]}
+        """The links of layers at these paths of the first side, 0, or of the second, 1, by the first side's paths.
+
+        Those of the parameters of a layer that was broken into them among these.
+        """
+        of = [tuple(f"{path}." for path in paths.get(at, ())) for at in range(2)]
+        links = self._linking.links
+        return {on.ours for on in links if f"{on.ours}.".startswith(of[0]) or f"{on.theirs}.".startswith(of[1])}
 
     def _formed(self, side: str) -> Values:
         """A builder's values, read by the links in use. Where links have changed, this writes them to the model.

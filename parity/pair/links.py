@@ -15,7 +15,7 @@ from typing import Any
 
 from parity.canonical.flow import Flow
 from parity.pair.orders import Orders, of_gates
-from parity.pair.related import Signature, idles
+from parity.pair.related import Signature, idles, turns
 from parity.pair.sides import Side, aligned, apart, choices, cropped
 from parity.pair.stacks import stacked
 from parity.pair.twins import Finder, Link
@@ -77,15 +77,16 @@ def _guesses(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> Iterator[G
     """
     first, (ours, theirs), restacked = _prepared(ours, theirs, by_user)
     base = Guess(first.links, (ours, theirs), {}, **_excuses(first.left, (ours, theirs)))
+    base = replace(base, ways=_as_others(base))
     yield base
     yield from (replace(base, sides=sides) for sides in restacked)
     yield from (replace(base, orders=orders) for orders in of_gates(base.sides, base.twins))
     counts = {base.key(link): len(choices(base.sides, (link.ours, link.theirs))) for link in first.links}
     square = [key for key, count in counts.items() if count == max(counts.values()) > 2]
     yield from (replace(base, sides=sides, ways=dict.fromkeys(square, 1)) for sides in restacked)
-    turns = [(key, way) for key, count in counts.items() for way in range(1, count)]
+    departures = [(key, way) for key, count in counts.items() for way in range(count) if way != base.ways.get(key, 0)]
     # One departure at a time, then two: a port that differs in three of them is linked by `links=`.
-    yield from (replace(base, ways=dict([turn])) for turn in turns)
+    yield from (replace(base, ways={**base.ways, **dict([turn])}) for turn in departures)
     yield from _together(base, counts)
     # Keras counts its layers (dense_1, dense_2), so that some names agree by chance: once more without any.
     partly = {link.how == "name" for link in first.links} == {True, False}
@@ -98,7 +99,8 @@ def _guesses(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> Iterator[G
             for turned in product(*orders):
                 finder = Finder(ours, theirs, by_user, turns=dict(zip(chosen, turned, strict=True)))
                 yield replace(base, links=finder.links)
-    yield from (replace(base, ways=dict(both)) for both in combinations(turns, 2) if both[0][0] != both[1][0])
+    pairs = (both for both in combinations(departures, 2) if both[0][0] != both[1][0])
+    yield from (replace(base, ways={**base.ways, **dict(both)}) for both in pairs)
     finder = Finder(replace(ours, flow=Flow()), replace(theirs, flow=Flow()), by_user)
     if len(finder.links) == len(first.links):
         yield replace(base, links=finder.links)
@@ -116,12 +118,30 @@ def _excuses(left: Sequence[Sequence[str]], sides: tuple[Side, Side]) -> dict[st
     return {"left_out": tuple(idle), "lacking": tuple(plain)} if explained else {}
 
 
+def _as_others(guess: Guess) -> dict[Hashable, int]:
+    """The ways in which square matrices are turned as those are, of layers of the same two kinds, that are not square.
+
+    Only ways other than the first are given, and none where the sizes of the others do not leave one answer.
+    """
+    sole, open_ways = dict[Any, set[bool]](), dict[Any, list[set[bool]]]()
+    for link in guess.links:
+        key = guess.key(link)
+        shapes = dict(key[0][1])
+        of = [turns(option.matches, shapes) for option in choices(guess.sides, (link.ours, link.theirs))]
+        if len(of) == 1:
+            sole.setdefault((key[0][0], key[1][0]), set()).update(of[0])
+        open_ways[key] = of
+    as_sole = {key: sole.get((key[0][0], key[1][0]), set()) for key in open_ways}
+    places = {key: of.index(as_sole[key]) for key, of in open_ways.items() if len(of) > 1 and as_sole[key] in of}
+    return {key: place for key, place in places.items() if place and len(as_sole[key]) == 1}
+
+
 def _together(base: Guess, counts: Mapping[Any, int]) -> Iterator[Guess]:
     """Read all kinds of links that have as many ways in the same one at once: the gates of all cells have one order."""
     for count in {count for count in counts.values() if count > 1}:
         keys = [key for key, of in counts.items() if of == count]
         if len(keys) > 1:
-            yield from (replace(base, ways=dict.fromkeys(keys, way)) for way in range(1, count))
+            yield from (replace(base, ways={**base.ways, **dict.fromkeys(keys, way)}) for way in range(count))
 
 
 def _prepared(

@@ -6,10 +6,11 @@ or 1. Several ways may fit; they come in order of likelihood, and a run decides.
 """
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import lru_cache
-from itertools import islice, permutations, product
+from itertools import chain, islice, permutations, product
 
 from parity.canonical.custom import CUSTOM
 from parity.canonical.form import Rows, View
@@ -19,7 +20,7 @@ Shape = tuple[int, ...]
 Signature = tuple[str, tuple[tuple[str, Shape], ...]]  # a layer's kind and parameters
 # Zero or one leaves the other side's layer what it is, so that a port may leave the parameter out.
 LACKING = ("bias", "gain", "beta")  # how the names of parameters end that one side may lack: 0 or 1
-MOST = 24  # ways in which a layer is read
+MOST = 48  # ways in which a layer is read: four matrices in each order, all turned or none
 LONG = 4  # parameters of a layer whose names say nothing
 
 
@@ -55,12 +56,34 @@ def matches(ours: Signature, theirs: Signature, lead: int | None = None) -> tupl
     if lead is None:
         # A known kind's axes have names, by which its weights are drawn: it leads.
         lead = int(ours[0] == CUSTOM and theirs[0] != CUSTOM)
-    candidates = (
-        tuple(match)
-        for pairs in _pairs(dict(ours[1]), dict(theirs[1]))
-        for match in product(*(_matches(ours, theirs, pair, lead) for pair in pairs))
-    )
-    return tuple(islice(candidates, MOST))
+    pairings = [
+        [_matches(ours, theirs, pair, lead) for pair in pairs]
+        for pairs in islice(_pairs(dict(ours[1]), dict(theirs[1])), MOST)
+    ]
+    # Whoever stores one matrix of a layer turned stores them all so: what is turned in part comes behind every pairing.
+    shapes = dict(ours[1])
+    alike = chain.from_iterable(_alike(ways, shapes) for ways in pairings)
+    every = chain.from_iterable(product(*ways) for ways in pairings)
+    return tuple(islice(dict.fromkeys(map(tuple, chain(alike, every))), MOST))
+
+
+def _alike(ways: Sequence[Sequence[Match]], shapes: Mapping[str, Shape]) -> list[tuple[Match, ...]]:
+    """The ways to read a pairing in which parameters with as many ways have theirs at one place: all turned, or none.
+
+    First those that turn what has several ways as what has but one, since its sizes leave no other. `shapes` are the
+    first side's.
+    """
+    counts = sorted({len(of) for of in ways})
+    places = [dict(zip(counts, at, strict=True)) for at in product(*map(range, counts))]
+    sole = turns([of[0] for of in ways if len(of) == 1], shapes)
+    matches = [tuple(of[at[len(of)]] for of in ways) for at in places]
+    return sorted(matches, key=lambda match: len(sole) == 1 and turns(match, shapes) != sole)
+
+
+def turns(matches: Iterable[Match], shapes: Mapping[str, Shape]) -> set[bool]:
+    """Whether matrices have their axes exchanged between the sides, some do and some do not, or there are none."""
+    matrices = [of for of in matches if sum(size > 1 for size in shapes.get(of.names[0] or "", ())) == 2]
+    return {isinstance(of.view, View) and not of.view.plain for of in matrices}
 
 
 def _pairs(ours: dict[str, Shape], theirs: dict[str, Shape]) -> Iterator[list[tuple[str | None, str | None]]]:
@@ -71,10 +94,45 @@ def _pairs(ours: dict[str, Shape], theirs: dict[str, Shape]) -> Iterator[list[tu
     left = [[name for name in of if name not in other] for of, other in ((ours, theirs), (theirs, ours))]
     count = max(map(len, left))
     if count > LONG:
+        yield from ([*same, *pairs] for pairs in _by_size(ours, theirs, left))
         return
+    left[1] = _beside(*left)
     padded = [[*names, *[None] * (count - len(names))] for names in left]
-    for turned in dict.fromkeys(permutations(padded[1])):
-        yield [*same, *zip(padded[0], turned, strict=True)]
+    for order in dict.fromkeys(permutations(padded[1])):
+        yield [*same, *zip(padded[0], order, strict=True)]
+
+
+def _by_size(
+    ours: dict[str, Shape], theirs: dict[str, Shape], left: Sequence[Sequence[str]]
+) -> Iterator[list[tuple[str | None, str | None]]]:
+    """Which of these names may go together, where each side has as many of each size."""
+    groups: tuple[dict[int, list[str]], dict[int, list[str]]] = ({}, {})
+    for names, of, group in zip(left, (ours, theirs), groups, strict=True):
+        for name in names:
+            group.setdefault(math.prod(of[name]), []).append(name)
+    if {size: len(of) for size, of in groups[0].items()} != {size: len(of) for size, of in groups[1].items()}:
+        return
+    orders = (permutations(_beside(of, groups[1][size])) for size, of in groups[0].items())
+    first = [name for of in groups[0].values() for name in of]
+    for turns in product(*orders):
+        yield list(zip(first, chain.from_iterable(turns), strict=True))
+
+
+def _beside(names: Sequence[str], others: Sequence[str]) -> list[str]:
+    """The other side's names in the order of those that they are most like, as "wq" is like "q"."""
+    likeness = sorted(
+        (
+            (-SequenceMatcher(None, name.lower(), of.lower()).ratio(), at, n)
+            for at, name in enumerate(names)
+            for n, of in enumerate(others)
+        )
+    )
+    places = dict[int, int]()
+    for _, at, n in likeness:
+        if at not in places and n not in places.values():
+            places[at] = n
+    rest = [n for n in range(len(others)) if n not in places.values()]
+    return [others[n] for n in (*(places[at] for at in sorted(places)), *rest)]
 
 
 def _matches(ours: Signature, theirs: Signature, names: tuple[str | None, str | None], lead: int) -> list[Match]:

@@ -13,9 +13,10 @@ from parity import strategies
 from parity.backends import load
 from parity.backends.build import Build
 from parity.canonical.weights import Weights
-from parity.checks import calls, conversion, forward, gradients, runner, weights
+from parity.checks import calls, conversion, forward, gradients, reload, runner, weights
 from parity.errors import ParityError
 from parity.inputs.batch import Batch
+from parity.pair import normed
 from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
@@ -167,6 +168,56 @@ def test_it_is_so_whichever_side_comes_first(sides):
     outcomes = [runner.run_check(check, corners, 0, 2, "") for check in (conversion, forward)]
 
     assert [finding.message for outcome in outcomes for finding in outcome.findings] == []
+
+
+class Loose(nn.Module):
+    """As `by_hand`, its parameters beside its other layer."""
+
+    def __init__(self):
+        super().__init__()
+        first, inner = by_hand()
+        self.first, self.v, self.b = first, inner.v, inner.b
+        self.g = nn.Parameter(inner.g.detach()[:, None])
+
+    def forward(self, x):
+        return nn.functional.linear(self.first(x), self.g * self.v / self.v.norm(dim=1, keepdim=True), self.b)
+
+
+def keras_plain(kernel=lambda kernel: kernel):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), keras.layers.Dense(5)])
+    first, bias, second, last = (tensor.numpy() for tensor in plain().state_dict().values())
+    model.set_weights([first.T, bias, kernel(second.T), last])
+    return model
+
+
+@pytest.mark.parametrize("build", [by_hand, Loose], ids=["a module", "beside layers"])
+def test_it_is_so_where_keras_has_the_plain_weight(build):
+    corners = PairModels(Pair("plain", build, keras_plain, inputs=strategies.arrays(3)))
+    checks = conversion, weights, forward, gradients, reload
+    outcomes = [runner.run_check(check, corners, 0, 2, "") for check in checks]
+
+    assert [finding.message for outcome in outcomes for finding in outcome.findings] == []
+    assert outcomes[0].verdict == "rounding"
+    assert len(corners.layout) == 5
+    assert any("training of the plain weight of tensorflow's dense_1" in line for line in corners.exercised.missing(()))
+
+
+def test_a_plain_kernel_that_was_carried_wrongly_beside_g_and_v_differs():
+    wrong = partial(keras_plain, lambda kernel: kernel[:, ::-1])
+    corners = PairModels(Pair("plain", Loose, wrong, inputs=strategies.arrays(3)))
+
+    assert runner.run_check(conversion, corners, 0, 2, "").verdict == "different"
+
+
+def saturated():
+    """Its kernels are so large that a longer one changes nothing behind tanh."""
+    return nn.Sequential(nn.Linear(3, 40), nn.Tanh(), nn.Linear(40, 40, bias=False), nn.Tanh(), nn.Linear(40, 5))
+
+
+def test_a_plain_weight_is_no_direction_where_its_length_does_nothing_either_way():
+    model = load()["torch"].Model(Build(saturated, sample=np.full((2, 3), 1e2, np.float32)), "float32", None)
+
+    assert normed.directions("torch", model, model._build, ["0", "2"]) == set()
 
 
 def test_a_norm_along_the_other_axis_differs():

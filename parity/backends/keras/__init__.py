@@ -7,6 +7,7 @@ file for file and line for line beside torch's.
     model         a corner: the verbs of `BackendModel`, each by one of the files below
     modules       what a builder may return; its variables
     layers        which of them are which canonical parameter, by the classes in `kinds`
+    lengths       kernels that are held as g and v, where the other side has them so
     hooks         the calls of layers, seen and replaced
     losses, training, optimizers      the loss of a token; steps by a recipe; the user's own optimizer
     modes, attributes                 what training mode draws and keeps; what else a layer is set to

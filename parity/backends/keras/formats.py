@@ -23,6 +23,7 @@ import numpy as np
 from parity.backends.hooks import set_class_attribute
 from parity.backends.keras import modules
 from parity.backends.keras.engine import engine
+from parity.backends.keras.lengths import holds_lengths
 from parity.dtypes import Inputs, Module
 from parity.errors import ParityError
 from parity.files import MOST, MOST_PARSED, check_file, check_members, replacing, suffix
@@ -42,6 +43,8 @@ def refusals(module: Module) -> dict[str, str]:
     """Format -> why it cannot hold the model. Keras has to make a whole one anew from its own configuration."""
     if not isinstance(module, keras.Model):
         return dict.fromkeys((".keras", ".weights.h5"), "only a model of Keras 3 has it")
+    if any(map(holds_lengths, module._flatten_layers())):
+        return {".keras": "a kernel is held as g and v here, which the configuration of its layer has no place for"}
     try:
         with scratch() as directory:
             again, _ = _saved_again(module, directory)

@@ -11,9 +11,11 @@ import keras
 from parity.backends.build import Build
 from parity.backends.keras import modules
 from parity.backends.keras.kinds import KINDS, OPENED, Parts, attribute_of
+from parity.backends.keras.lengths import holds_lengths
 from parity.canonical.custom import CUSTOM, WHOLE, Custom, loose, taught, teaches, untaught, whole
 from parity.canonical.layer import UNBUILT, CanonicalParameter, Layer, untied
 from parity.canonical.opened import ATTENTION, opened
+from parity.canonical.transforms import SAME
 from parity.dtypes import Module, Variable
 from parity.errors import ParityError
 
@@ -89,6 +91,8 @@ def _canonical(
     try:
         if tell := teaches(child, custom):
             return [("", CUSTOM, taught(child, tell, modules.variables(child), modules.constants(child)))]
+        if holds_lengths(child):
+            return [("", CUSTOM, _apart(child))]
         known = {**KINDS, **OPENED} if ATTENTION in words else KINDS
         reader = next((reader for kind, reader in known.items() if issubclass(modules.kin(child), kind)), None)
         if reader and not child.built:
@@ -98,6 +102,11 @@ def _canonical(
         return list(opened(layers_here, words))
     except ParityError as error:
         raise ParityError(f"{path}: {type(child).__name__}: {error}") from error
+
+
+def _apart(child: keras.Layer) -> list[CanonicalParameter]:
+    """The parameters of a layer that computes a weight of them, under their own names."""
+    return [CanonicalParameter(name.rpartition("/")[2], (of,), (name,), SAME) for name, of in modules.variables(child)]
 
 
 def _parts(child: keras.Layer, parts: Parts) -> Iterator[CanonicalParameter]:

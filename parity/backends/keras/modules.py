@@ -23,6 +23,7 @@ from keras.src.backend.common import global_state
 from parity.backends.build import Build
 from parity.backends.hooks import set_class_attribute, set_instance_attribute
 from parity.backends.keras.engine import engine
+from parity.backends.keras.lengths import hold_lengths
 from parity.dtypes import Inputs, Module, Outputs, Variable
 from parity.errors import ParityError, named
 
@@ -159,11 +160,14 @@ def apart(module: Module) -> Module:
     return module
 
 
-def evaluate(module: Module, build: Build) -> tuple[dict[str, str], set[str]]:  # noqa: ARG001 Keras keeps every weight that it computes
+def evaluate(module: Module, build: Build) -> tuple[dict[str, str], set[str]]:
     """Make a weight of each that is computed from others, as it is in evaluation mode; its name -> what computed it.
 
-    And the names of those that are others in training mode.
+    And the names of those that are others in training mode. Keras keeps every weight that it computes; the layers at
+    the build's paths `normed` get a weight norm.
     """
+    for path in build.normed:
+        hold_lengths(functools.reduce(lambda of, name: dict(children(of))[name], path.split("."), module), path)
     return {}, set()
 
 
