@@ -6,7 +6,7 @@ check asks questions and which answer with squares of arrays. In the order in wh
     pair, roles      what the user says; each side's name, its backend and what its model is made from
     assembly         both sides built in float32, probed (`validation`), linked, then built in the other dtypes
     links            which layer is whose counterpart (`twins`): by name, shape and flow (`sides`, `related`, `alike`);
-                     `normed`: what one side holds as g and v, the other as one plain array
+                     `computed`: a weight or what it is computed of; `normed`: g and v beside one plain array
     link_proof       what only an order tells, proved by running (`nearness`); `forms`: how both are read alike
     orders, stacks   what one side has in another order, a cell's gates; or as one where the other has several
     containers       whose counterpart a module is that only holds layers

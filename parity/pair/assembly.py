@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from parity import backends
-from parity.backends.build import Build
 from parity.backends.protocol import BackendModel, Recordable, Trainable
 from parity.canonical.weights import Weights, drawn
 from parity.dtypes import PRECISIONS, Array, Inputs, precisions
 from parity.errors import ParityError
+from parity.inputs.batch import Batch
 from parity.pair import carried, constants, memory, normed, transfer, validation
 from parity.pair.carried import Carried, Values
+from parity.pair.computed import Linker
 from parity.pair.exercised import Exercised
 from parity.pair.link_proof import LinkProof, Unlinked
 from parity.pair.pair import Pair
@@ -81,50 +82,20 @@ class Assembly:
         self.constants = constants.compare(dict(zip(self.sides, constants_of, strict=True)), settled)
 
     def _linked(self) -> LinkProof:
-        """Link both sides' layers, by computed weights or, where the other side has them so, by those that they are of.
-
-        Layers that are computed and have no counterpart are taken apart, if all layers have one then: that side's
-        float32 model is built anew, and its build says so for the other dtypes.
-        """
-        builds, models = dict(self.builds), dict(self.models)
-        linking = LinkProof(self.models, self.builds, self.pair.links or {})
-        parted = dict[str, tuple[str, ...]]()
-        for side, left in linking.left_over.items():
-            owners = {name.rpartition(".")[0] for name in models[side, "float32"].computed}
-            parted |= {side: paths} if (paths := tuple(sorted(owners & left.keys()))) else {}
-        if not parted:
-            return self._normed(linking, builds) if any(linking.left_over.values()) else linking
-        self.builds |= {side: replace(builds[side], apart=paths) for side, paths in parted.items()}
-        built = {(side, "float32"): self._model(side, "float32") for side in parted}
-        other = self._linked_anew(builds | {side: self.builds[side] for side in parted}, models | built)
-        return self._linked_anew(builds, models) if any(other.left_over.values()) else other
-
-    def _normed(self, linking: LinkProof, builds: Mapping[str, Build]) -> LinkProof:
-        """Link layers whose weight one side holds as g and v, if all layers have a counterpart then.
-
-        `builds` are those from before the layers were linked.
-        """
-        models = dict(self.models)
-        for side, plain in list(normed.plans(linking, models, self.builds)):
-            self.builds[side] = replace(builds[side], normed=plain)
-            built = {(side, "float32"): self._model(side, "float32")}
-            linking = self._linked_anew({**builds, side: self.builds[side]}, models | built)
-            if not any(linking.left_over.values()):
-                beside = next(of for of in self.sides if of != side)
-                for path in plain:
-                    how = f"g and v of a weight norm are trained in its place, as {beside} has them"
-                    self.exercised.leave_out(f"training of the plain weight of {side}'s {path}", how)
-                return linking
-            linking = self._linked_anew(builds, models)
+        """Link both sides' layers; a side's float32 model may be built anew for it."""
+        linking = Linker(self.models, self.builds, self.pair.links or {}, self._model, self._sample)()
+        for side, other in (self.sides, self.sides[::-1]):
+            for path in self.builds[side].normed:
+                how = f"g and v of a weight norm are trained in its place, as {other} has them"
+                self.exercised.leave_out(f"training of the plain weight of {side}'s {path}", how)
         return linking
 
-    def _linked_anew(self, builds: Mapping[str, Build], models: Mapping[Of, BackendModel]) -> LinkProof:
-        """Link float32 models, some of which links gave another form before; they and their builds are in use then."""
-        self.builds |= builds
-        self.models |= models
-        for side, build in builds.items():
-            self.models[side, "float32"].rename(build.form, build.nodes)
-        return LinkProof(self.models, self.builds, self.pair.links or {})
+    def _sample(self) -> Batch:
+        """The batch on which links are proved: fixed random ids, or the pair's plainest specimen."""
+        if not self.tokenizer:
+            return Batch(self.pair.plainest, None, None)
+        ids = np.random.default_rng(0).integers(0, self.tokenizer.vocab, (2, validation.LEAST))
+        return Batch(ids, None, np.ones(ids.shape, bool))
 
     def _written(self, side: str) -> dict[str, Array]:
         """The constants that a side's code writes down, as one run of its float64 model has them, by their names."""

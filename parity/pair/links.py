@@ -21,6 +21,7 @@ from parity.pair.stacks import stacked
 from parity.pair.twins import Finder, Link
 
 MOST = 60  # sets of links that are tried
+NEAR = 24  # ways to read one layer that are tried before layers are linked in another order
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,9 @@ def _guesses(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> Iterator[G
     square = [key for key, count in counts.items() if count == max(counts.values()) > 2]
     yield from (replace(base, sides=sides, ways=dict.fromkeys(square, 1)) for sides in restacked)
     departures = [(key, way) for key, count in counts.items() for way in range(count) if way != base.ways.get(key, 0)]
+    near = [turn for turn in departures if turn[1] < NEAR]
     # One departure at a time, then two: a port that differs in three of them is linked by `links=`.
-    yield from (replace(base, ways={**base.ways, **dict([turn])}) for turn in departures)
+    yield from (replace(base, ways={**base.ways, **dict([turn])}) for turn in near)
     yield from _together(base, counts)
     # Keras counts its layers (dense_1, dense_2), so that some names agree by chance: once more without any.
     partly = {link.how == "name" for link in first.links} == {True, False}
@@ -99,7 +101,8 @@ def _guesses(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> Iterator[G
             for turned in product(*orders):
                 finder = Finder(ours, theirs, by_user, turns=dict(zip(chosen, turned, strict=True)))
                 yield replace(base, links=finder.links)
-    pairs = (both for both in combinations(departures, 2) if both[0][0] != both[1][0])
+    yield from (replace(base, ways={**base.ways, **dict([turn])}) for turn in departures if turn not in near)
+    pairs = (both for both in combinations(near, 2) if both[0][0] != both[1][0])
     yield from (replace(base, ways={**base.ways, **dict(both)}) for both in pairs)
     finder = Finder(replace(ours, flow=Flow()), replace(theirs, flow=Flow()), by_user)
     if len(finder.links) == len(first.links):

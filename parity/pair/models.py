@@ -20,7 +20,7 @@ from parity.compare.square import PrecisionSquare
 from parity.dtypes import PRECISIONS, Array, Inputs, transport_dtype
 from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch
-from parity.pair import carried, transfer, validation
+from parity.pair import carried, transfer
 from parity.pair.answer import Answer
 from parity.pair.assembly import Assembly, Of
 from parity.pair.lending import Cache, Loaded, Run
@@ -68,13 +68,6 @@ class PairModels(Assembly):
         every = all(Weighted in BACKENDS[role.backend].offers for role in self.pair.roles.values())
         every = every and bool(self.pair.lacking((Trainable,)))
         return every and carried.same_numbers(*(self.widest(side).read() for side in self.sides))
-
-    def _sample(self) -> Batch:
-        """The batch on which links are proved: fixed random ids, or the pair's plainest specimen."""
-        if not self.tokenizer:
-            return Batch(self.pair.plainest, None, None)
-        ids = np.random.default_rng(0).integers(0, self.tokenizer.vocab, (2, validation.LEAST))
-        return Batch(ids, None, np.ones(ids.shape, bool))
 
     def _apart(self) -> tuple[bool, float]:
         """Whether the outputs of a sample differ, and how far they are apart; the weights are lost."""
