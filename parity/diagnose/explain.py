@@ -127,14 +127,15 @@ def _of_stage(corners: PairModels, stage: Stage, example: Any, verdict: Verdict 
     """The diagnosis of a stage that is no layer, or of losses of the pair's own; None where neither is to blame."""
     if corners.pair.loss and stage in (Stage.LOSS, Stage.GRADIENTS):
         own = criterion.explain(corners, example, backward=stage is Stage.GRADIENTS)
-        if own is not None:
-            return by_operation(corners, _own_loss(*own), example, loss=True)
+        if own is not None:  # what gradients are alone is looked for behind all ways
+            diagnosis = _own_loss(*own)
+            return diagnosis if stage is Stage.GRADIENTS else by_operation(corners, diagnosis, example, loss=True)
     elif stage in STAGES and verdict is not None:
         causes, ruled_out = STAGES[stage].explain(corners, example, verdict)
         if not causes and stage is Stage.OPTIMIZER and (samples := criterion.telling(corners)):
             # The steps are right, and the losses are not: on the examples of their own check they are alike.
             own = criterion.explain(corners, *samples[0])
-            return by_operation(corners, _own_loss(*own or ([], [])), samples[0][0], loss=True)
+            return of_losses(corners, _own_loss(*own or ([], [])), *samples[0])
         return Diagnosis(places_of(causes) or (stage.value,), tuple(causes), tuple(ruled_out))
     return None
 
@@ -161,6 +162,11 @@ def _own_loss(causes: list[Cause], ruled_out: list[str]) -> Diagnosis:
     return Diagnosis((criterion.WHERE,), tuple(causes), tuple(ruled_out))
 
 
+def of_losses(corners: PairModels, diagnosis: Diagnosis, at: Sample, gradients: bool) -> Diagnosis:
+    """Add the operations at which losses of a pair's own part, and why; of their gradients, if these alone differ."""
+    return backward(corners, at, diagnosis) if gradients else by_operation(corners, diagnosis, at, loss=True)
+
+
 def by_operation(corners: PairModels, diagnosis: Diagnosis, at: Sample, loss: bool = False) -> Diagnosis:
     """Add to a diagnosis the operations at which both runs part, and an edit of torch's run where no cause is known."""
     first: tuple[DifferingOperation, ...] = ()
@@ -180,6 +186,7 @@ def by_operation(corners: PairModels, diagnosis: Diagnosis, at: Sample, loss: bo
             causes = diagnosis.causes
         if (first or loss) and not causes:
             causes = tuple(operators.exchanged(corners, examples, loss))
+            causes = causes or (tuple(criterion.related(corners, at)) if loss else ())
             doubt = "" if causes else operators.uneditable(corners)
             diagnosis = replace(diagnosis, errors=(*diagnosis.errors, *filter(None, [doubt])))
     except ERRORS as error:

@@ -6,7 +6,6 @@ from functools import partial
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.layers import explain
 from parity.diagnose.layers.jointly import jointly
-from parity.diagnose.layers.settings import masked
 from parity.diagnose.locate import Located, locate
 from parity.diagnose.locate.captures import segments
 from parity.diagnose.locate.hooks import CALL
@@ -32,7 +31,7 @@ def located(corners: PairModels, ids: Inputs, training: bool = False, whole: boo
     causes, captured = _captured(corners, ids, result, training, errors)
     for segment in captured:
         try:
-            proved, tried = masked(segment, result) or explain(segment, whole)
+            proved, tried = explain(segment, whole)
         except ERRORS as error:
             proved, tried = [], []
             errors.append(f"{place(segment.path)}: {reason(error)}")

@@ -108,7 +108,8 @@ def _of_layers(corners: PairModels, example: Sample) -> tuple[Located, Diagnosis
     loss = bool(corners.pair.loss)
     layers, diagnosis = located(corners, example.inputs, whole=loss)
     if loss and not layers.introduces:
-        return criterion.located(corners, example, layers)
+        layers, diagnosis, gradients = criterion.located(corners, example, layers)
+        return layers, explain.of_losses(corners, diagnosis, example, gradients) if layers.introduces else diagnosis
     return layers, _by_operation(corners, layers, diagnosis, example) if layers.introduces else diagnosis
 
 

@@ -104,6 +104,7 @@ def gap(first: Array, second: Array) -> float:
     return divergence(*numbers).max_abs_diff
 
 
+Change = TypeVar("Change")
 AnyEvidence = TypeVar("AnyEvidence", bound=Evidence[Any])
 
 
@@ -130,6 +131,18 @@ def proved(
             names.add(one.name)
             after = gaps[evidence.index(worst)]
             yield Cause(one.name, where, f"{side} {one.told}", one.fix, worst.before, after)
+
+
+def needed(changes: Sequence[Change], closed: Callable[[list[Change]], bool]) -> list[Change]:
+    """Those of changes that together leave nothing without which something is left; each is tried without once.
+
+    The order may decide which of two that do the same is kept. Never none, where there are any.
+    """
+    rest = [*changes]
+    for one in changes if len(rest) > 1 else ():
+        fewer = [other for other in rest if other is not one]
+        rest = fewer if fewer and closed(fewer) else rest
+    return rest
 
 
 def _gaps(evidence: Sequence[Evidence[Value]], values: Iterable[Value]) -> list[float]:

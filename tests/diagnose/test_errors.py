@@ -241,13 +241,12 @@ def test_what_could_not_be_compared_is_told_where_nothing_is_located(monkeypatch
     assert explain.diagnose(CORNERS, outcome).errors == found.errors
 
 
-@pytest.mark.parametrize("step", ["segments", "masked", "explain"])
+@pytest.mark.parametrize("step", ["segments", "explain"])
 def test_what_is_located_stands_where_its_cause_cannot_be_looked_for(step, monkeypatch):
     segments = [SimpleNamespace(path=path, unstable="") for path in ("head", "norm")]
     found = SimpleNamespace(introduces=segments, pieces=(), layers=(), weaker="")
     monkeypatch.setattr(located, "locate", lambda *_: found)
     monkeypatch.setattr(located, "segments", lambda *_: segments)
-    monkeypatch.setattr(located, "masked", lambda *_: None)
     monkeypatch.setattr(located, "explain", lambda *_: ([], ["a missing bias"]))
     monkeypatch.setattr(
         located, step, lambda *given: failing() if given[0] is not segments[1] else ([], ["transposed"])
@@ -262,7 +261,7 @@ def test_what_is_located_stands_where_its_cause_cannot_be_looked_for(step, monke
 def test_an_error_in_what_explains_several_layers_leaves_each_to_be_explained_alone(monkeypatch):
     segment = SimpleNamespace(path="head", unstable="")
     found = SimpleNamespace(introduces=[segment], pieces=(), layers=(), weaker="")
-    instead = {"locate": found, "segments": [segment], "masked": None, "explain": ([], ["a missing bias"])}
+    instead = {"locate": found, "segments": [segment], "explain": ([], ["a missing bias"])}
     for name, result in instead.items():
         monkeypatch.setattr(located, name, lambda *_, result=result: result)
     monkeypatch.setattr(located, "jointly", failing)

@@ -116,14 +116,10 @@ def other(output, inputs):
 
 
 FAULTS = {
-    "a factor": (multiplied, "scale", "gives 5 times torch's loss"),
-    "a sum over rows": (summed_over_rows, "reduction", "torch's loss times the number of rows"),
-    "a constant": (shifted, "offset", "with 0.5 added"),
-    "a part of the elements": (
-        weighted_in_part,
-        "scale",
-        "tensorflow's slope is 0.25 times torch's at ",
-    ),
+    "a factor": (multiplied, "scale", "tensorflow applies Mul(x=5.0) (test_own_loss.py:91) to it first"),
+    "a sum over rows": (summed_over_rows, "extra operation", "(test_own_loss.py:97) ... Mul() (test_own_loss.py:97)"),
+    "a constant": (shifted, "offset", "tensorflow applies AddV2(y=0.5) (test_own_loss.py:101) to it first"),
+    "a part of the elements": (weighted_in_part, "scale", "tensorflow's slope is 0.25 times torch's at "),
     "another formula": (
         other,
         "operation",
@@ -142,7 +138,14 @@ def test_a_wrong_loss_is_told_as_the_losss(losing, loss, name, told):
     assert diagnosis.where == ("loss",)
     assert [cause.name for cause in diagnosis.causes] == [name]
     assert all(told in cause.told and cause.after < 1e-9 < cause.before for cause in diagnosis.causes)
-    assert bool(diagnosis.ruled_out) == (name == "operation")  # found by an edit, behind a search that found nothing
+    assert bool(diagnosis.ruled_out) == ("slope" not in told)  # found by an edit, behind a look at the slopes
+
+
+def test_of_a_run_that_cannot_be_edited_the_relation_of_the_losses_is_told(losing, monkeypatch):
+    corners = losing(tensorflow=multiplied)
+    monkeypatch.setattr(corners.backends["torch"], "EDITABLE", False)
+    (cause,) = diagnose(corners, run_check(check, corners, 0, 2, "")).causes
+    assert (cause.name, cause.told) == ("scale", "tensorflow gives torch's loss multiplied by 5")
 
 
 def test_parity_locate_names_the_loss(losing, monkeypatch):
@@ -153,7 +156,7 @@ def test_parity_locate_names_the_loss(losing, monkeypatch):
 
     assert (result.return_value, result.exception) == (1, None)
     assert "loss: value of the same outputs is different, given the same" in result.stdout
-    assert "loss: scale: tensorflow gives 5 times torch's loss" in result.stdout
+    assert "loss: scale: torch gives what mean() (test_own_loss.py:51) makes; tensorflow applies Mul" in result.stdout
     assert result.stdout.splitlines()[-1] == "loss introduces a difference"
     losing(tensorflow=keras_loss, torch=one_stopped)
     assert "loss: gradient stopped" in CliRunner().invoke(cli.cli, ["locate", "heads"]).stdout

@@ -69,7 +69,8 @@ def test_a_loss_of_its_own_is_compared():
     outcome = first_failure(ports.other_loss)
 
     assert outcome.name == "loss"
-    assert "loss: scale: tensorflow gives 2 times torch's loss" in outcome.findings[0].why[1]
+    assert "loss: scale: torch gives what cross_entropy(" in outcome.findings[0].why[1]
+    assert "; tensorflow applies Mul(" in outcome.findings[0].why[1]
 
 
 def test_without_a_loss_every_parameter_has_a_gradient():

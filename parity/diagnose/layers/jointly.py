@@ -5,7 +5,7 @@ here and in the next there. So all settings that differ are made equal at once, 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import combinations, islice
 from typing import Any
 
@@ -19,34 +19,16 @@ from parity.diagnose import Cause
 from parity.diagnose.constants import told
 from parity.diagnose.layers.settings import caused, differing
 from parity.diagnose.locate import Located, kinds_of, linked
-from parity.diagnose.locate.hooks import Stack
-from parity.diagnose.locate.lockstep import together
 from parity.diagnose.locate.segment import Segment
 from parity.dtypes import Array, Inputs
 from parity.errors import ERRORS
+from parity.pair.link_table import settings_of
 from parity.pair.models import PairModels
 
 Others = Callable[[], Sequence[tuple[Weights, Any]]]
 MANY = 64  # choices of settings that are tried: of six, all
 Example = tuple[Weights | None, Any]  # the weights to load, unless they are there, and inputs
 Groups = Mapping[tuple[str, str], Sequence[Segment]]  # a setting's name and both values -> the links that have these
-
-
-@dataclass
-class _Settings(Stack):
-    """Both sides' settings of each link, as they are called."""
-
-    found: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
-
-    def before_call(self, path: str, inputs: list[Array]) -> None:  # noqa: ARG002 a watch is told of them
-        self.entered(path)
-        self.led("before_call", path)
-
-    def after_call(self, call: Call) -> None:
-        self.within.pop()
-        event = self.led("after_call", call.path)
-        if event is not None and event.call is not None:
-            self.found[call.path] = event.call.settings(), call.settings()
 
 
 @dataclass
@@ -133,16 +115,11 @@ def _cause(segment: Segment, name: str, figures: tuple[float, float], place: int
 
 def _differing(corners: PairModels, ids: Inputs) -> list[Segment]:
     """The links whose settings differ, as segments without arrays, in order of calls."""
-    watch, links = _Settings(sides=corners.sides), linked(corners)[0]
-    first, second = map(corners.widest, corners.sides)
-    with corners.alternating():
-        together(
-            lambda of: first.run_with_hooks(ids, links, of), lambda of: second.run_with_hooks(ids, links, of), watch
-        )
+    ours, theirs = (settings_of(corners.widest(side), ids) for side in corners.sides)
     kinds, nothing = kinds_of(corners), np.empty(0)
     every = [
         Segment(path, kinds[path], "output", {}, (nothing, nothing), 0.0, settings=both, sides=corners.sides)
-        for path, both in watch.found.items()
+        for path, both in ((path, (of, theirs[path])) for path, of in ours.items() if path in theirs)
     ]
     return [segment for segment in every if differing(segment)]
 

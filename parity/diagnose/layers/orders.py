@@ -1,7 +1,6 @@
 """In which order one array's rows stand in another: found bit for bit, and told by how such an order comes about."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,12 +12,7 @@ MOST = 3  # rows that a table may be moved by
 FEWEST = 6  # rows whose order is told: of fewer, some order comes about in several ways
 
 
-@dataclass(frozen=True)
-class Order:
-    """A way in which an order of rows comes about: the cause's name, and how it is told."""
-
-    cause: str
-    told: str
+Order = tuple[str, str]  # the name of the cause that an order of rows stands for, and how it comes about
 
 
 def ordered(kind: str, parameter: str, first: Array, second: Array) -> Iterator[Relation]:
@@ -34,7 +28,7 @@ def ordered(kind: str, parameter: str, first: Array, second: Array) -> Iterator[
             order = None if places is None else _order(kind, parameter, axis, places)
             if order is not None:
                 reordered = np.moveaxis(ours[places], 0, axis).reshape(first.shape)
-                yield Relation(order.cause, order.told, reordered)
+                yield Relation(*order, reordered)
 
 
 def _moved(first: Array, second: Array) -> Iterator[Relation]:
@@ -56,7 +50,7 @@ def _order(kind: str, parameter: str, axis: int, places: Array) -> Order | None:
     where = "" if axis == 0 else f" along axis {axis}"
     inputs = "kernel" in parameter and axis > 0 and kind in ("dense", "custom")
     if np.array_equal(places, np.arange(count)[::-1]):
-        return Order("flatten order" if inputs else "weights changed", f"with its rows{where} in reverse")
+        return ("flatten order" if inputs else "weights changed", f"with its rows{where} in reverse")
     for outer in (n for n in range(1, count) if count % n == 0):
         inner = count // outer
         for size in (n for n in range(2, inner) if inner % n == 0):
@@ -72,11 +66,11 @@ def _turned(outer: int, size: int, rest: int, where: str, inputs: bool) -> Order
     """
     description = f"with its {outer * size * rest} rows{where} read as ({size}, {rest}) the other way round"
     if inputs:
-        return Order("flatten order", description)
+        return ("flatten order", description)
     if outer > 1 and 2 in (size, rest):
         way = "its halves interleaved" if size == 2 else "what was interleaved in halves"
-        return Order("rotary halves", f"with each of {outer} heads having {way}{where}")
-    return Order("head split", description)
+        return ("rotary halves", f"with each of {outer} heads having {way}{where}")
+    return ("head split", description)
 
 
 def _blocks(places: Array, where: str, inputs: bool) -> Order | None:
@@ -93,7 +87,7 @@ def _blocks(places: Array, where: str, inputs: bool) -> Order | None:
                     description = (
                         f"with its {count} blocks{where} read as ({rows}, {count // rows}) the other way round"
                     )
-                    return Order("flatten order" if inputs else "head split", description)
+                    return ("flatten order" if inputs else "head split", description)
             description = f"with its {count} blocks{where} in the order {', '.join(map(str, order + 1))}"
-            return Order("query key value" if count == 3 else "order", description)
+            return ("query key value" if count == 3 else "order", description)
     return None

@@ -12,8 +12,8 @@ from parity.compare.square import NAMES
 from parity.diagnose import Cause
 from parity.diagnose.constants import told
 from parity.diagnose.gaps import apart, gap, holds
-from parity.diagnose.locate import Located
 from parity.diagnose.locate.segment import Segment
+from parity.diagnose.search import needed
 from parity.dtypes import Array
 from parity.errors import ParityError
 
@@ -62,17 +62,10 @@ def settings(segment: Segment) -> tuple[list[Cause], list[str]]:
     closing = [name for name in names if holds(segment, partial(_left, names=[name]))]
     if closing:
         return [caused(segment, name, before, left[name]) for name in closing], []
-    needed = list(names)
     if len(names) > 1 and holds(segment, partial(_left, names=names)):
-        for name in names:
-            fewer = [other for other in needed if other != name]
-            if holds(segment, partial(_left, names=fewer)):
-                needed = fewer
-        after = _left(segment, needed)
-        return [
-            caused(segment, name, _left(segment, [other for other in needed if other != name]), after)
-            for name in needed
-        ], []
+        names = needed(names, lambda fewer: holds(segment, partial(_left, names=fewer)))
+        without = {name: _left(segment, [other for other in names if other != name]) for name in names}
+        return [caused(segment, name, without[name], _left(segment, names)) for name in names], []
     known = [ARGUMENTS.get(name, name) for name in SETTINGS if all(name in side for side in segment.settings)]
     alike = [f"equal settings: {', '.join(known)}"] if known else []
     return [], [f"{_both(segment, name)}: made equal, {left[name]:.1e} is left" for name in names] or alike
@@ -151,23 +144,3 @@ def caused(segment: Segment, name: str, before: float, after: float) -> Cause:
         "slope" if name == "activation" and all("leaky" in str(value) for value in (ours, theirs)) else SETTINGS[name]
     )
     return Cause(cause, segment.path, _both(segment, name), fix, before, after)
-
-
-def masked(segment: Segment, layers_found: Located) -> tuple[list[Cause], list[str]] | None:
-    """A mask that Keras hands on and torch does not have: taken away, nothing is left of the difference."""
-    if segment.again is None or "mask" not in segment.settings[1]:
-        return None
-
-    def left(one: Segment) -> float | None:
-        outputs = run(one, 1, settings={"mask": None}) if "mask" in one.settings[1] else one.found[1]
-        return None if outputs is None else gap(one.found[0], outputs)
-
-    if not holds(segment, left):
-        return None
-    order = [node.path for node in layers_found.nodes]
-    source = next(
-        (n.path for n in reversed(layers_found.nodes[: order.index(segment.path)]) if n.kind == "embedding"), ""
-    )
-    description = f"tensorflow skips what {source} masks, id 0 of the text too; torch does not"
-    fix = f"mask_zero=False in {source}"
-    return [Cause("mask of the inputs", source, description, fix, apart(segment), left(segment) or 0.0)], []

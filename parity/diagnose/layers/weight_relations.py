@@ -108,20 +108,17 @@ def _biases(kind: str, bias: Array) -> Iterator[Relation]:
         yield Relation("biases summed", "summed on the input's part", np.stack([first + second, 0 * second]))
 
 
-def estimated(first: Array, second: Array, sizes: tuple[int, ...] = ()) -> Iterator[Relation]:
-    """Relations from the first array to the second whose numbers or places are read from both: factor, constant, rows.
-
-    `sizes` are lengths of which a factor may be made.
-    """
-    yield from scaled(first, second, sizes)
+def estimated(first: Array, second: Array) -> Iterator[Relation]:
+    """Relations from the first array to the second that are read from both: a factor, a constant, rows that moved."""
+    yield from scaled(first, second)
     if first.ndim and (moved := _exchanged(first, second)) is not None:
         places, estimate = moved
         yield Relation("weights changed", f"with rows {_listed(places)} in each other's place", estimate)
 
 
-def scaled(first: Array, second: Array, sizes: tuple[int, ...] = ()) -> Iterator[Relation]:
+def scaled(first: Array, second: Array) -> Iterator[Relation]:
     """A constant factor, or a constant that is added."""
-    for cause, description, function in numbers(first, second, sizes):
+    for cause, description, function in numbers(first, second):
         yield Relation(cause, description, function(first))
 
 
@@ -149,9 +146,9 @@ def _exchanged(first: Array, second: Array) -> tuple[list[int], Array] | None:
     return [int(place) for place in differ], exchanged
 
 
-def changed(first: Array, second: Array, limit: float) -> Relation | None:
+def changed(first: Array, second: Array) -> Relation | None:
     """Few elements, or one row, that have other values than the rest would lead to expect."""
-    differ = np.abs(first - second) > limit
+    differ = np.abs(first - second) > 0
     count = int(differ.sum())
     places = np.argwhere(differ)
     # Of most elements that differ anything could be said: only few beside many equal ones are a change of single ones.
@@ -171,8 +168,8 @@ def _listed(places: list[int]) -> str:
     return ", ".join(map(str, places[:6])) + (", ..." if len(places) > 6 else "")
 
 
-def swaps(values: Mapping[str, Array], name: str, actual: Array, limit: float) -> Iterator[Relation]:
+def swaps(values: Mapping[str, Array], name: str, actual: Array) -> Iterator[Relation]:
     """Other parameters that stand where this one should."""
     for other, array in values.items():
-        if other != name and array.shape == actual.shape and gap(array, actual) <= limit:
+        if other != name and not gap(array, actual):
             yield Relation("weights swapped", f"with what {other} holds", array)

@@ -66,45 +66,30 @@ class Happened:
         return Cause(self.cause, self.layer, description, fix, self.before, self.after)
 
 
-def explain_weights(
-    drawn: Mapping[str, Array],
-    actual: Mapping[str, Array],
-    kinds: Mapping[str, str],
-    side: str,
-    limit: float = 0.0,
-    initial: Mapping[str, Array] | None = None,
-    before_that: str = "as it was before",
-) -> tuple[list[Cause], list[str]]:
-    """Which layers' parameters a side holds otherwise than drawn, and how; and what has no known relation.
-
-    `drawn` and `actual` are by "layer.parameter" in canonical form, `kinds` the layers' kinds by the
-    same names; `initial` is what the side held before the weights were written, where that is known, and
-    `before_that` says so. A relation that several parameters of a layer share is one cause.
-    """
-    changes, ruled_out = what_happened(drawn, actual, kinds, side, limit, initial, before_that)
-    return [change.blamed for change in changes], ruled_out
-
-
 def what_happened(
     drawn: Mapping[str, Array],
     actual: Mapping[str, Array],
     kinds: Mapping[str, str],
     side: str,
-    limit: float = 0.0,
     initial: Mapping[str, Array] | None = None,
     before_that: str = "as it was before",
 ) -> tuple[list[Happened], list[str]]:
-    """As `explain_weights`, as data."""
+    """Which layers' parameters a side holds otherwise than drawn, and how; and what has no known relation.
+
+    `drawn` and `actual` are by "layer.parameter" in canonical form, `kinds` the layers' kinds by the
+    same names; `initial` is what the side held before the weights were written, where that is known, and
+    `before_that` says so. A relation that several parameters of a layer share is one change.
+    """
     proved: dict[tuple[str, str, str], list[tuple[str, float, float, bool]]] = {}
     ruled_out = []
     for name, values in drawn.items():
         there = actual.get(name)
-        if there is None or (before := gap(values, there)) <= limit:
+        if there is None or not (before := gap(values, there)):
             continue
-        relation = _related(name, drawn, there, kinds[name], limit)
+        relation = _related(name, drawn, there, kinds[name])
         start = (initial or {}).get(name)
         missing = relation is not None and relation.cause == "bias missing"
-        if start is not None and gap(start, there) <= limit and not missing:
+        if start is not None and not gap(start, there) and not missing:
             relation = Relation("weights not copied", before_that, start)
         if relation is None:
             ruled_out.append(f"{name} in {side}: {before:.1e} from what it should be, and none of: {', '.join(TRIED)}")
@@ -134,7 +119,7 @@ TRIED = (
 )
 
 
-def _related(name: str, drawn: Mapping[str, Array], actual: Array, kind: str, limit: float) -> Relation | None:
+def _related(name: str, drawn: Mapping[str, Array], actual: Array, kind: str) -> Relation | None:
     """The first relation by which a parameter comes from the one that was drawn for it, None if no known one does.
 
     Simple ones first, then an estimated factor within float32's rounding, functions of each number, and the same of
@@ -145,8 +130,8 @@ def _related(name: str, drawn: Mapping[str, Array], actual: Array, kind: str, li
     whole = values.astype(np.result_type(values, actual))
     known = chain(of_parameter(kind, parameter, values), of_parameter(kind, parameter, whole))
     orders = chain(ordered(kind, parameter, values, actual), rearranged(values, actual))
-    for relation in chain(known, swaps(drawn, name, actual, limit), orders, estimated(values, actual)):
-        if relation.made.shape == actual.shape and gap(relation.made, actual) <= limit:
+    for relation in chain(known, swaps(drawn, name, actual), orders, estimated(values, actual)):
+        if not gap(relation.made, actual):
             return relation
     if values.shape != actual.shape:
         return None
@@ -156,8 +141,8 @@ def _related(name: str, drawn: Mapping[str, Array], actual: Array, kind: str, li
     functions = (Relation(*of) for of in of_each(values, actual))
     channels = (Relation("scale", of.told, of.made) for of in by_channel(values, actual, vectors))
     return (
-        next(chain(factors, functions, _of_part(kind, parameter, values, actual, limit)), None)
-        or changed(values, actual, limit)  # before the factors, of which all but a few may be 1
+        next(chain(factors, functions, _of_part(kind, parameter, values, actual)), None)
+        or changed(values, actual)  # before the factors, of which all but a few may be 1
         or next(channels, None)
         or _reordered(values, actual)
     )
@@ -171,7 +156,7 @@ def _reordered(values: Array, actual: Array) -> Relation | None:
     )
 
 
-def _of_part(kind: str, parameter: str, values: Array, actual: Array, limit: float) -> Iterator[Relation]:
+def _of_part(kind: str, parameter: str, values: Array, actual: Array) -> Iterator[Relation]:
     """What became of one of several arrays that are stacked along the first axis, the others being as they were.
 
     Query, key and value, or the gates of a cell.
@@ -180,13 +165,13 @@ def _of_part(kind: str, parameter: str, values: Array, actual: Array, limit: flo
     if not names or values.ndim < 2 or len(values) % len(names):
         return
     ours, theirs = (np.split(array, len(names)) for array in (values, actual))
-    differ = [place for place, part in enumerate(ours) if gap(part, theirs[place]) > limit]
+    differ = [place for place, part in enumerate(ours) if gap(part, theirs[place])]
     if len(differ) != 1:
         return
     of, there = ours[differ[0]], theirs[differ[0]]
     of, there = (of[0], there[0]) if kind == "attention" else (of, there)
     name = names[differ[0]]
-    relation = _related(name, {name: of}, there, "dense", limit)
+    relation = _related(name, {name: of}, there, "dense")
     if relation is not None and relation.cause != "weights changed":
         whole = np.concatenate([*ours[: differ[0]], relation.made.reshape(ours[0].shape), *ours[differ[0] + 1 :]])
         yield Relation(relation.cause, f"with its part for {name} {relation.told}", whole)

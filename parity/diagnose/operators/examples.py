@@ -15,6 +15,7 @@ from parity.compare.judge import judge_difference
 from parity.diagnose.operators import search
 from parity.diagnose.operators.proposal import Proposal
 from parity.diagnose.operators.search import Runs
+from parity.diagnose.search import needed
 from parity.dtypes import Inputs
 from parity.pair import criterion
 from parity.pair.models import PairModels
@@ -120,10 +121,9 @@ class Examples:
         """The edits without which something is left of the difference, on some example: one that adds nothing is no
         cause.
         """
-        needed = [*chosen]
-        for proposal in chosen if len(chosen) > 1 else ():
-            fewer = [one for one in needed if one is not proposal]
+
+        def all_closed(fewer: list[Proposal]) -> bool:
             runs = self.runs(base, form)
-            if fewer and search.founded(runs, fewer) and search.closed(runs, fewer) and self.closed(fewer, base, form):
-                needed = fewer
-        return needed
+            return search.founded(runs, fewer) and search.closed(runs, fewer) and self.closed(fewer, base, form)
+
+        return needed(chosen, all_closed)

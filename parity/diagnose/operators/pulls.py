@@ -22,7 +22,7 @@ from parity.diagnose.operators.align import Alignment, aligned
 from parity.diagnose.operators.backward import Backward
 from parity.diagnose.operators.gradient_forms import STOPPED, Form, forms
 from parity.diagnose.operators.proposal import at, called, once
-from parity.diagnose.search import case_of
+from parity.diagnose.search import case_of, needed
 from parity.diagnose.specimens import specimen
 from parity.dtypes import Array
 from parity.errors import ERRORS, reason
@@ -148,9 +148,7 @@ def causes(examples: Sequence[Example]) -> list[Cause]:
         back, left, chosen = best[0], best[1], [*chosen, *best[2]]
     if left or not chosen:
         return []
-    for change in chosen if len(chosen) > 1 else ():  # one that adds nothing is no cause
-        fewer = [one for one in chosen if one is not change]
-        chosen = fewer if fewer and _closed(examples, fewer) else chosen
+    chosen = needed(chosen, partial(_closed, examples))  # one that adds nothing is no cause
     after = first.gap(chosen)
     return once([_cause(change, before, after) for change in chosen])
 

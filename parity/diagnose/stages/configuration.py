@@ -8,7 +8,7 @@ alone is the cause if all else is the same. What is counted is values of outputs
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import partial
@@ -27,7 +27,7 @@ from parity.diagnose import Cause
 from parity.diagnose.gaps import unlike
 from parity.diagnose.operators.align import aligned
 from parity.diagnose.operators.proposal import at, called
-from parity.diagnose.search import Explained
+from parity.diagnose.search import Explained, needed
 from parity.diagnose.specimens import elsewhere, specimen
 from parity.errors import ERRORS
 from parity.pair import transfer
@@ -68,14 +68,15 @@ def explain(corners: PairModels, side: str, suffix: str, saved: BackendModel, lo
         telling = next((example for example in examples if left((), example)), None)
         if telling is None:
             return [], []
-        needed = _needed(lost, lambda settings: left(settings, telling))
-        if any(left(needed, example) for example in examples if example is not telling):
-            needed = []  # they explain the example on which they were chosen, and no other
-        before, after = left((), telling), left(needed, telling)
-        done, first = (None, "") if needed else _seen(side, saved, loaded, [telling, *elsewhere(corners)])
+        # None where a difference is left with all of them.
+        ones = [] if left(lost, telling) else needed(lost, lambda fewer: not left(fewer, telling))
+        if any(left(ones, example) for example in examples if example is not telling):
+            ones = []  # they explain the example on which they were chosen, and no other
+        before, after = left((), telling), left(ones, telling)
+        done, first = (None, "") if ones else _seen(side, saved, loaded, [telling, *elsewhere(corners)])
     read = f"what is read from {suffix}"
     causes = []
-    for one in needed:
+    for one in ones:
         saying, fix = f"{side}: {one.told} in {read}", saved.attributes.remedy(next(iter(one.values)), suffix)
         if fix:  # what goes by another setting goes along with it
             causes.append(Cause("saved incompletely", WHERE, saying, fix, before, after))
@@ -170,20 +171,6 @@ def _lost(saved: BackendModel, loaded: BackendModel) -> list[Lost]:
         if ours is not None and theirs is not None and ours != theirs:
             groups.setdefault((setting[1], ours, theirs), Lost({}, ours, theirs)).values[setting] = value
     return list(groups.values())
-
-
-def _needed(lost: list[Lost], left: Callable[[Sequence[Lost]], float]) -> list[Lost]:
-    """Those settings of which none can be left out; none if a difference is left with all of them.
-
-    `left` counts what differs where some are given. Each is tried without once: the order may decide which of two that
-    do the same is kept.
-    """
-    if left(lost):
-        return []
-    for one in lost:
-        fewer = [other for other in lost if other is not one]
-        lost = lost if left(fewer) else fewer
-    return lost
 
 
 def _left(side: str, saved: BackendModel, loaded: BackendModel, lost: Sequence[Lost], example: Example) -> float:

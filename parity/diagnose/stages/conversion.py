@@ -9,7 +9,7 @@ import numpy as np
 from parity.canonical.weights import OWN, Weights
 from parity.diagnose import Cause
 from parity.diagnose.layers.left_out import left_out
-from parity.diagnose.layers.weights import Happened, explain_weights, what_happened
+from parity.diagnose.layers.weights import Happened, what_happened
 from parity.diagnose.search import Explained
 from parity.diagnose.specimens import specimen
 from parity.diagnose.stages.own_orders import Values
@@ -38,7 +38,7 @@ def explain(corners: PairModels, carried: Carried, proved: bool = False) -> Expl
     values = {side: {name: of[name] for name in names} for side, of in carried.values.items()}
     first, second = values
     ways = [
-        what_happened(values[one], values[other], kinds, other, 0.0, _drawn(corners, other, values[other]), FRESH)
+        what_happened(values[one], values[other], kinds, other, _drawn(corners, other, values[other]), FRESH)
         for one, other in ((first, second), (second, first))
     ]
     changes, ruled_out = min(ways, key=lambda way: len(way[1]))
@@ -143,8 +143,8 @@ def written(corners: PairModels, weights: Weights) -> Explained:
         corners.load(Weights(weights.seed + 1, weights.scale))
         initial = model.read()  # what stands there if a write does nothing
         drawn = corners.load(weights)
-        proved, tried = explain_weights(drawn, model.read(), kinds, side, initial=initial)
-        causes, ruled_out = causes + proved, ruled_out + tried
+        changes, tried = what_happened(drawn, model.read(), kinds, side, initial)
+        causes, ruled_out = [*causes, *(change.blamed for change in changes)], ruled_out + tried
     return causes, ruled_out
 
 

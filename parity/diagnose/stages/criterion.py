@@ -4,7 +4,7 @@ A relation of the two is proved on outputs that it was not found on: of other we
 sizes and numbers of rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -17,6 +17,7 @@ from parity.compare.divergence import divergence
 from parity.compare.judge import MAX_FLOAT64_ULPS
 from parity.compare.square import PrecisionSquare, norm
 from parity.diagnose import Cause, Diagnosis
+from parity.diagnose.layers.weight_relations import numbers
 from parity.diagnose.locate import Located
 from parity.diagnose.locate.hooks import NONE, SegmentResult
 from parity.diagnose.search import Candidate, Explained, Probe, differing, gap, proved
@@ -32,16 +33,8 @@ OTHERS = (Weights(5, 1.0), Weights(6, 0.01), Weights(7, 1.0))  # small ones give
 MANY, ENOUGH = 32, 4  # samples that are drawn for some on which the losses differ, and how many of these are used
 _TELLING = WeakKeyDictionary[PairModels, list[tuple[Sample, bool]]]()
 INSIDE = 1e-3  # of an output, how far it is moved from where a loss may have a corner
-TRIED = (
-    "a constant factor, of the whole or of the slope at some elements, a sum for a mean over rows or elements, "
-    "a constant that is added"
-)
-REDUCE = "reduce alike on both sides: look at reduction=, and at what is summed or averaged by hand"
+SAME = "multiply and add the same on both sides: look at reduction=, and at what is summed or averaged by hand"
 PART = "give a term, or one side of a threshold, the same weight: a beta or delta, an alpha, the weight of a class"
-WEIGH = (
-    "the losses' values agree: look at what weighs their terms, and at detach() of torch and stop_gradient of "
-    "TensorFlow on the way to them"
-)
 
 
 def explain(corners: PairModels, example: Sample, backward: bool) -> Explained | None:
@@ -79,14 +72,17 @@ def _differ(corners: PairModels, sample: Sample, backward: bool) -> bool:
     return any(of.judge(place, norm(gradients)).fails for place, of in gradients.items())
 
 
-def located(corners: PairModels, example: Sample, layers: Located) -> tuple[Located, Diagnosis]:
-    """Add the losses to a location in which no linked layer differs, as what introduces a difference."""
+def located(corners: PairModels, example: Sample, layers: Located) -> tuple[Located, Diagnosis, bool]:
+    """Add the losses to a location in which no linked layer differs, as what introduces a difference.
+
+    And whether only their gradients do.
+    """
     corners.ensure(example.weights)
     square = criterion.loss(corners, example.inputs, criterion.outputs_of(corners, example.inputs))
     verdict = square.judge(WHERE)
     own = explain(corners, example, backward=not verdict.fails)
     if own is None:
-        return layers, Diagnosis(layers=layers.layers, weaker=layers.weaker)
+        return layers, Diagnosis(layers=layers.layers, weaker=layers.weaker), False
     piece = SegmentResult(WHERE, "gradient by the same outputs", NONE, "different", unlike="their values agree")
     if verdict.fails:
         probe = _probe(square, verdict.limit)
@@ -99,52 +95,44 @@ def located(corners: PairModels, example: Sample, layers: Located) -> tuple[Loca
         )
     causes, ruled_out = own
     diagnosis = Diagnosis((WHERE,), tuple(causes), tuple(ruled_out), layers.layers, weaker=layers.weaker)
-    return replace(layers, gradients=[piece]), diagnosis
+    return replace(layers, gradients=[piece]), diagnosis, not verdict.fails
 
 
 def _values(corners: PairModels, example: Sample) -> Explained:
-    """Explain losses' values, given the same outputs: one relation, proved on several batches of outputs.
-
-    Each batch is its own probe, the second side's loss beside the first's, within what the judge allows for rounding.
-    """
-    probes, sizes = [], []
-    for inputs, outputs in _outputs(corners, example):
-        square = criterion.loss(corners, inputs, outputs)
-        probes.append(_probe(square, square.judge(WHERE).limit))
-        sizes.append(_sizes(outputs))
-    if any(probe.found.size != 1 or probe.clean.size != 1 for probe in probes):
+    """Explain losses' values, given the same outputs, by their slopes."""
+    square = criterion.loss(corners, example.inputs, criterion.outputs_of(corners, example.inputs))
+    if any(array.size != 1 for array in square.both):
         return [], ["a loss is no scalar"]
-    proofs = proved(WHERE, corners.sides[1], probes, _candidates(probes, sizes))
-    causes = list(islice(proofs, 1)) or _in_part(corners, example)
-    return causes, [] if causes else [f"the losses differ, given the same outputs, but not by {TRIED}"]
+    causes = _in_part(corners, example)
+    return causes, [] if causes else ["the losses differ, given the same outputs, and not by a factor at some elements"]
+
+
+def related(corners: PairModels, example: Sample) -> list[Cause]:
+    """Explain losses' values by a factor or a constant, where no edit of what ran says which operation has it.
+
+    It is read off one batch of outputs, and proved on several: each is its own probe, the second side's loss beside the
+    first's, within what the judge allows for rounding.
+    """
+    squares = [criterion.loss(corners, inputs, outputs) for inputs, outputs in _outputs(corners, example)]
+    probes = [_probe(square, square.judge(WHERE).limit) for square in squares]
+    worst = differing(probes)
+    # Of losses that differ in one value any factor is right.
+    several = len({float(f"{probe.clean:.9g}") for probe in probes if probe.before > probe.limit}) > 1
+    if worst is None or not several or not np.isfinite(worst.clean + worst.found):
+        return []
+    candidates = (
+        Candidate(name, f"gives torch's loss {how}", SAME, [function(probe.clean) for probe in probes])
+        for name, how, function in numbers(worst.clean, worst.found)
+    )
+    return list(islice(proved(WHERE, corners.sides[1], probes, candidates), 1))
 
 
 def _gradients(corners: PairModels, example: Sample) -> Explained | None:
-    """Explain losses' gradients by the same outputs; None if they agree.
-
-    The outputs are moved a little first: where a loss has a corner, as |x| at 0, either slope is right.
-    """
-    gradients = [
-        criterion.gradients(corners, inputs, _inside(outputs)) for inputs, outputs in _outputs(corners, example)
-    ]
-    judged = [{place: square.judge(place, norm(of)) for place, square in of.items()} for of in gradients]
-    failing = [place for place, verdict in judged[0].items() if verdict.fails]
-    if not failing:
-        return None
-    descriptions, left, names = [], [], set()
-    for place in failing:
-        probes = [_probe(of[place], verdicts[place].limit) for of, verdicts in zip(gradients, judged, strict=True)]
-        relation = _relation(corners.sides, probes)
-        if relation is None:
-            return [], [f"the losses' gradients by output{place} differ, and not by a constant factor"]
-        # Zero everywhere is a gradient that is stopped, and which a factor of zero explains.
-        (one, other), factor, after = relation
-        descriptions.append(f"by output{place} {one}'s is {factor:.6g} times {other}'s")
-        left.append(after)
-        names.add("gradient scaled" if factor else "gradient stopped")
-    before = max(judged[0][place].figure for place in failing)
-    text = f"of the losses' gradients by the same outputs, {', '.join(descriptions)}"
-    return [Cause(max(names), WHERE, text, WEIGH, before, max(left))], []
+    """What is said of losses' gradients by the same outputs that differ; None if they agree."""
+    gradients = criterion.gradients(corners, example.inputs, _inside(criterion.outputs_of(corners, example.inputs)))
+    failing = [place for place, square in gradients.items() if square.judge(place, norm(gradients)).fails]
+    where = ", ".join(f"by output{place}" for place in failing)
+    return ([], [f"the losses' values agree, and their gradients {where} differ"]) if failing else None
 
 
 def _in_part(corners: PairModels, example: Sample) -> list[Cause]:
@@ -168,6 +156,8 @@ def _in_part(corners: PairModels, example: Sample) -> list[Cause]:
     values = [np.where(part, factor * probe.clean, probe.clean) for part, probe in zip(parts, probes, strict=True)]
     if not all(probe.explains(value) for probe, value in zip(probes, values, strict=True)):
         return []
+    if all(probe.explains(factor * probe.clean) for probe in probes):
+        return []  # a factor of the whole: an edit says which operation has it
     count, total = (sum(int(figure) for figure in of) for of in ([p.sum() for p in parts], [p.size for p in parts]))
     description = (
         f"tensorflow's slope is {factor:.6g} times torch's at {count} of {total} elements of outputs, equal elsewhere"
@@ -207,52 +197,3 @@ def _probe(square: PrecisionSquare, limit: float) -> Probe:
         for place in (0, 1)
     )
     return Probe(theirs.astype(np.float64), ours.astype(np.float64), limit / (MAX_FLOAT64_ULPS * EPS["float64"]))
-
-
-def _sizes(outputs: Outputs) -> tuple[int, int]:
-    """How many rows and elements outputs have."""
-    return len(next(iter(outputs.values()))), sum(array.size for array in outputs.values())
-
-
-def _candidates(probes: Sequence[Probe], sizes: Sequence[tuple[int, int]]) -> Iterator[Candidate[Array]]:
-    """What the second side's loss may be of the first's; a factor or constant is read off the worst probe."""
-    worst = differing(probes)
-    if worst is None or not worst.clean.all() or not np.isfinite(worst.clean + worst.found):
-        return
-    counts = {
-        "rows": [float(rows) for rows, _ in sizes],
-        "elements": [float(elements) for _, elements in sizes],
-        "elements of a row": [elements / rows for rows, elements in sizes],
-    }
-    for what, numbers in counts.items():
-        for word, power in (("times", 1), ("divided by", -1)):
-            text = f"gives torch's loss {word} the number of {what}: one side sums where the other takes a mean"
-            values = [probe.clean * number**power for probe, number in zip(probes, numbers, strict=True)]
-            yield Candidate("reduction", text, REDUCE, values)
-    factor = float(worst.found / worst.clean)
-    # Of losses that differ in one value any factor is right.
-    several = len({float(f"{probe.clean:.9g}") for probe in probes if probe.before > probe.limit}) > 1
-    for value in dict.fromkeys((float(f"{factor:.3g}"), float(f"{factor:.6g}"), factor)) if several else ():
-        yield Candidate(
-            "scale", f"gives {value:.9g} times torch's loss", "take the factor out", [value * p.clean for p in probes]
-        )
-    constant = float(worst.found - worst.clean)
-    text = f"gives torch's loss with {constant:.9g} added"
-    yield Candidate("offset", text, "add it on both sides, or on neither", [p.clean + constant for p in probes])
-
-
-def _relation(sides: tuple[str, str], probes: Sequence[Probe]) -> tuple[tuple[str, str], float, float] | None:
-    """Whose gradient is a multiple of whose in every probe; how many times; and what is left of the first's difference.
-
-    One that is zero everywhere is so many times the other, but not the other of it.
-    """
-    turned = [Probe(probe.clean, probe.found, probe.scale) for probe in probes]
-    for (one, other), of in (((1, 0), probes), ((0, 1), turned)):
-        worst = differing(of)
-        if worst is None or not worst.clean.any() or not np.isfinite(worst.clean + worst.found).all():
-            continue
-        factor = float((worst.found * worst.clean).sum() / (worst.clean**2).sum())
-        for value in dict.fromkeys((float(f"{factor:.3g}"), float(f"{factor:.6g}"), factor)):
-            if all(probe.explains(value * probe.clean) for probe in of):
-                return (sides[one], sides[other]), value, gap(of[0].found, value * of[0].clean)
-    return None

@@ -16,6 +16,7 @@ from parity.compare.judge import Verdict
 from parity.compare.messages import few
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.constants import told as constant
+from parity.diagnose.search import needed
 from parity.diagnose.stages import drop_places
 from parity.dtypes import Inputs
 from parity.inputs.batch import Batch
@@ -137,16 +138,15 @@ def _causes(corners: PairModels, candidates: Any, again: Again, verdict: Verdict
     modes = corners.models[corners.sides[1], "float32"].modes
     theirs = modes.rates()
     for values in candidates:
-        needed = {key: value for key, value in values.items() if theirs[key] != value}
-        after = _left(corners, needed, again, verdict) if needed else None
-        if after is None:
-            continue
-        # Those that change nothing are left out, one by one.
-        for key in list(needed) if len(needed) > 1 else ():
-            fewer = {other: value for other, value in needed.items() if other != key}
-            if (left := _left(corners, fewer, again, verdict)) is not None:
-                needed, after = fewer, left
-        return [_cause(corners, key, theirs[key], value, verdict, after) for key, value in needed.items()]
+        keys = [key for key, value in values.items() if theirs[key] != value]
+
+        def left(some: Sequence[Setting], values: Values = values) -> float | None:
+            return _left(corners, {key: values[key] for key in some}, again, verdict)
+
+        if keys and left(keys) is not None:
+            keys = needed(keys, lambda some: left(some) is not None)
+            after = left(keys) or 0.0
+            return [_cause(corners, key, theirs[key], values[key], verdict, after) for key in keys]
     return []
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from parity.canonical.weights import Weights, draw
 from parity.diagnose import CAUSES
-from parity.diagnose.layers.weights import explain_weights
+from parity.diagnose.layers.weights import what_happened
 
 LAYOUT = {
     "embedding.table": ("embedding", (30, 6)),
@@ -26,6 +26,11 @@ LAYOUT = {
 }
 KINDS = {name: kind for name, (kind, _) in LAYOUT.items()}
 DRAWN = draw(LAYOUT, Weights(3, 1.0))
+
+
+def explain_weights(*args, **options):
+    changes, ruled_out = what_happened(*args, **options)
+    return [change.blamed for change in changes], ruled_out
 
 
 def order(array, *places, axis=0):
