@@ -221,8 +221,11 @@ def read(last, masked, factor):
         head = keras.layers.Dense(3, activation=lambda x: factor * x, name="head")
         return keras.Sequential([table, keras.layers.Bidirectional(gru, name="read"), head])
 
-    pair = Pair("read", lambda: Read(last), build, inputs=IDS)
-    return located(pair, np.array([[3, 0, 5, 1, 0, 0], [1, 2, 3, 4, 5, 6]]))
+    example = Sample(Weights(1, 1.0), np.array([[3, 0, 5, 1, 0, 0], [1, 2, 3, 4, 5, 6]]))
+    corners = PairModels(Pair("read", lambda: Read(last), build, inputs=IDS))
+    corners.load(example.weights)
+    found, diagnosis = blame.located(corners, example.inputs)
+    return found, blame.by_operation(corners, diagnosis, example)
 
 
 def test_a_mask_that_a_wrapper_hands_on_is_the_cause():
