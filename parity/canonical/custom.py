@@ -6,12 +6,12 @@ the axes are another's. What nobody teaches is taken as it is, by the names of i
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from parity.canonical.layer import CanonicalParameter, Layer
-from parity.canonical.transforms import SAME, Transform
+from parity.canonical.transforms import Transform, own_transform
 from parity.dtypes import Module
 from parity.errors import ParityError, users_own
 
@@ -82,9 +82,8 @@ def loose(variables: Iterable[tuple[str, Any]]) -> tuple[Layer, ...]:
             path, _, parameter = name.replace("/", ".").rpartition(".")
             path = path or ROOT
             names[f"{path}.{parameter}"] += 1
-            several = names[f"{path}.{parameter}"]
-            parameter += f" {several}" if several > 1 else ""  # Keras lets several variables have one name
-            layers.setdefault(path, []).append(CanonicalParameter(parameter, (variable,), (name,), SAME))
+            parameter = _numbered(parameter, names[f"{path}.{parameter}"])
+            layers.setdefault(path, []).append(_lone(parameter, variable, name))
     return tuple(Layer(path, CUSTOM, tuple(parts)) for path, parts in layers.items())
 
 
@@ -92,20 +91,44 @@ def untaught(path: str, own: Sequence[tuple[str, str, Any]], leaf: bool) -> list
     """Layers for a module of no known kind that holds variables itself: one if no other is inside it (`leaf`), else one
     for each variable.
 
-    `own` is (the name that it has there, the framework's name, the variable).
+    `own` is (the name that it has there, the framework's name, the variable). Of several of one name the later ones
+    are numbered.
     """
+    own = [(_numbered(name, count), whole, of) for count, (name, whole, of) in zip(_counts(own), own, strict=True)]
     if leaf and path:
         return [
             Layer(
                 path,
                 CUSTOM,
-                tuple(CanonicalParameter(name, (variable,), (whole,), SAME) for name, whole, variable in own),
+                tuple(_lone(name, variable, whole) for name, whole, variable in own),
             )
         ]
     return [
-        Layer(".".join(filter(None, (path, name))), CUSTOM, (CanonicalParameter(VALUE, (variable,), (whole,), SAME),))
+        Layer(
+            ".".join(filter(None, (path, name))),
+            CUSTOM,
+            (_lone(VALUE, variable, whole),),
+        )
         for name, whole, variable in own
     ]
+
+
+def _counts(own: Sequence[tuple[str, str, Any]]) -> Iterator[int]:
+    """The how manyth of its name each is, from 1."""
+    names = Counter[str]()
+    for name, _, _ in own:
+        names[name] += 1
+        yield names[name]
+
+
+def _numbered(name: str, several: int) -> str:
+    """A name, with its number from the second of that name on: Keras lets several variables have one name."""
+    return f"{name} {several}" if several > 1 else name
+
+
+def _lone(parameter: str, variable: Any, name: str) -> CanonicalParameter:
+    """A parameter that is one variable as it is; of complex numbers, their parts."""
+    return CanonicalParameter(parameter, (variable,), (name,), own_transform(variable.dtype))
 
 
 def _parts(
@@ -132,10 +155,11 @@ def _told(parameter: str, entry: Any, names: Mapping[int, str]) -> CanonicalPara
 
     Raises ParityError on anything but a variable, or (variable, transform).
     """
-    variable, transform = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, SAME)
-    if id(variable) not in names or not isinstance(transform, Transform):
+    variable, transform = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, None)
+    if id(variable) not in names or not isinstance(transform, Transform | None):
         raise ParityError(
             f"its function in custom= gives {type(entry).__name__} for {parameter}; "
             "it must be a variable of the layer, or (variable, transform)"
         )
+    transform = transform or own_transform(variable.dtype)
     return CanonicalParameter(parameter, (variable,), (names[id(variable)],), transform)

@@ -88,6 +88,20 @@ CHANNELS_FIRST = _one(
 )
 
 
+def _of_parts(array: Array) -> Array:
+    """Complex numbers from a last axis of their real and imaginary parts."""
+    return np.ascontiguousarray(array).view(np.result_type(array.dtype, np.complex64))[..., 0]
+
+
+# Complex numbers as a last axis of two: what they are trained by, and how the other side may hold them.
+COMPLEX = _one("real and imaginary parts", lambda array: np.stack([array.real, array.imag], -1), _of_parts)
+
+
+def own_transform(dtype: object) -> Transform:
+    """The transform of a variable of a user's own layer: `COMPLEX` where its dtype is complex, else `SAME`."""
+    return COMPLEX if "complex" in str(dtype) else SAME
+
+
 def multiplied(channels: int) -> Transform:
     """A depthwise kernel (..., in, multiplier) -> (in * multiplier, 1, ...): the multiplier runs fastest in the rows.
 

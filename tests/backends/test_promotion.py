@@ -198,3 +198,58 @@ def test_torchs_compiler_is_loaded_by_a_model_that_is_compiled_alone(monkeypatch
     assert type(mode) is not Promotion
     assert mode.asked
     assert seen in ([], [Promotion.__torch_dispatch__])  # made once, in an earlier test perhaps
+
+
+def torch_spectrum(part="real"):
+    """A share of a spectrum, of what is cast to complex64, filtered by complex numbers that are trained."""
+    import torch
+
+    class Spectrum(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.filter = torch.nn.Parameter(torch.randn(4, 3, dtype=torch.cfloat))
+            self.head = torch.nn.Linear(3, 2)
+
+        def forward(self, x):
+            parts = torch.zeros(len(x), 4, 3, dtype=torch.complex64)
+            parts[:, :4] = torch.fft.fft(x.to(torch.complex64), dim=1)[:, :4] * self.filter
+            return self.head(getattr(parts, part))
+
+    return Spectrum()
+
+
+def keras_spectrum(sign=1):
+    import keras
+    import tensorflow as tf
+
+    class Spectrum(keras.layers.Layer):
+        def build(self, shape):  # noqa: ARG002 Keras passes it
+            self.re, self.im = (self.add_weight(name=name, shape=(4, 3)) for name in ("re", "im"))
+
+        def call(self, x):
+            spectrum = tf.signal.fft(tf.transpose(tf.cast(x, tf.complex64), (0, 2, 1)))
+            spectrum = tf.transpose(spectrum, (0, 2, 1))[:, :4]
+            return tf.math.real(spectrum * tf.complex(self.re, sign * self.im))
+
+    return keras.Sequential([keras.Input((6, 3)), Spectrum(), keras.layers.Dense(2)])
+
+
+def test_complex_numbers_are_parameters_and_as_wide_as_the_others():
+    from parity.checks import training, weights
+
+    corners = PairModels(Pair("complex", torch_spectrum, keras_spectrum, inputs=arrays(6, 3)))
+    outcomes = [run_check(check, corners, 0, 2, "") for check in (weights, forward, gradients, training)]
+
+    assert [finding.message for outcome in outcomes for finding in outcome.findings] == []
+    assert corners.layout["filter.value"][1] == (4, 3, 2)
+    assert not corners.weaker
+
+
+def test_a_complex_difference_is_seen_and_no_operation_is_said_to_differ_of_what_is_not_compared():
+    from parity import check
+
+    report = check(Pair("c", torch_spectrum, partial(keras_spectrum, -1), inputs=arrays(6, 3)), examples=2)
+
+    assert not report.holds
+    assert [cause.name for finding in report.findings for cause in finding.diagnosis.causes] == []

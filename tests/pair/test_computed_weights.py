@@ -123,6 +123,9 @@ def carrying():
 def test_what_the_builders_loaded_stays_where_both_ways_are_tried():
     corners = PairModels(Pair("carried", symmetric, carrying, inputs=strategies.arrays(4)))
 
+    assert corners.carried is not None
+    for values in corners.carried.values.values():
+        np.testing.assert_array_equal(values["2.kernel"], symmetric()[2].weight.detach().numpy())
     assert runner.run_check(conversion, corners, 0, 2, "").verdict == "identical"
 
 

@@ -124,8 +124,12 @@ PATCHES: dict[str, tuple[tuple[Any, str, Callable[..., Any]], ...]] = {
 }
 
 
-def _narrow(dtype: Any) -> bool:
-    return dtype is not None and tf.as_dtype(dtype) == tf.float32
+WIDE = {tf.float32: tf.float64, tf.complex64: tf.complex128}
+
+
+def _wide(dtype: Any) -> Any:
+    """The double of a single precision; any other dtype, or None, as it is."""
+    return dtype if dtype is None else WIDE.get(tf.as_dtype(dtype), dtype)
 
 
 def _promoted_constant(constant: Callable[..., Any]) -> Callable[..., Any]:
@@ -134,7 +138,7 @@ def _promoted_constant(constant: Callable[..., Any]) -> Callable[..., Any]:
     def promoted(value: Any, dtype: Any, *others: Any, **options: Any) -> Any:
         if isinstance(value, np.ndarray | np.generic) and value.dtype == np.float32 and dtype in (None, tf.float32):
             value, dtype = value.astype(np.float64), tf.float64
-        return constant(value, tf.float64 if _narrow(dtype) else dtype, *others, **options)
+        return constant(value, _wide(dtype), *others, **options)
 
     return promoted
 
@@ -143,10 +147,10 @@ def _promoted_conversion(convert: Callable[..., Any]) -> Callable[..., Any]:
     """What is converted to float32 is float64, but for tensors that are float32 already."""
 
     def promoted(value: Any, dtype: Any = None, *others: Any, **options: Any) -> Any:
-        if _narrow(options.get("preferred_dtype")):
-            options["preferred_dtype"] = tf.float64
-        if _narrow(dtype) and not (isinstance(value, tf.Tensor | tf.Variable) and value.dtype == tf.float32):
-            dtype = tf.float64
+        if "preferred_dtype" in options:
+            options["preferred_dtype"] = _wide(options["preferred_dtype"])
+        if not (isinstance(value, tf.Tensor | tf.Variable) and value.dtype in WIDE):
+            dtype = _wide(dtype)
         return convert(value, dtype, *others, **options)
 
     return promoted
@@ -156,7 +160,7 @@ def _promoted_fill(fill: Callable[..., Any]) -> Callable[..., Any]:
     """Ones and zeros that are asked for in float32 are float64; TensorFlow asserts the dtype that was asked for."""
 
     def promoted(shape: Any, dtype: Any = tf.float32, *others: Any, **options: Any) -> Any:
-        return fill(shape, tf.float64 if _narrow(dtype) else dtype, *others, **options)
+        return fill(shape, _wide(dtype), *others, **options)
 
     return promoted
 
@@ -173,8 +177,7 @@ def _promoted_eagerly(execute: Callable[..., Any]) -> Callable[..., Any]:
         if _promotes(operation):
             named = zip(("", *arguments), arguments, strict=False)
             arguments = tuple(
-                tf.float64 if isinstance(at, str) and at in ("DstT", "dtype") and _narrow(one) else one
-                for at, one in named
+                _wide(one) if isinstance(at, str) and at in ("DstT", "dtype") else one for at, one in named
             )
         return execute(context, operation, name, *arguments)
 
@@ -186,7 +189,7 @@ def _promoted_in_graphs(apply: Callable[..., Any]) -> Callable[..., Any]:
 
     def promoted(operation: str, name: Any = None, **arguments: Any) -> Any:
         if _promotes(operation):
-            arguments |= {at: tf.float64 for at in ("DstT", "dtype") if _narrow(arguments.get(at))}
+            arguments |= {at: _wide(arguments[at]) for at in ("DstT", "dtype") if at in arguments}
         return apply(operation, name, **arguments)
 
     return promoted

@@ -48,8 +48,8 @@ def variables(module: nn.Module) -> list[tuple[str, Any]]:
 
 
 def floats(variable: torch.Tensor) -> bool:
-    """Whether a variable holds floating numbers."""
-    return bool(variable.is_floating_point())
+    """Whether a variable holds floating numbers, or complex ones."""
+    return bool(variable.is_floating_point() or variable.is_complex())
 
 
 def trained(module: nn.Module) -> list[Any]:
@@ -70,7 +70,9 @@ def tables(module: nn.Module) -> list[tuple[str, Any, Any]]:
         for name, value in vars(owner).items()
         if torch.is_tensor(value) and name not in computed_of(owner)
     ]
-    entries = [(name, of) for name, of in (*module.named_buffers(), *plain) if floats(of) and not of.requires_grad]
+    entries = [
+        (name, of) for name, of in (*module.named_buffers(), *plain) if of.is_floating_point() and not of.requires_grad
+    ]
     return [(name, of, lambda array, of=of: of.copy_(torch.from_numpy(array))) for name, of in entries]
 
 

@@ -15,6 +15,8 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+WIDE = {torch.float32: torch.float64, torch.complex64: torch.complex128}
+
 
 class Dispatching(TorchDispatchMode):
     """A mode that keeps torch's compiler out of it, and imports it, which takes two seconds, only if a model has."""
@@ -59,16 +61,16 @@ class Promotion(Dispatching):
         # A view reads the same bits as another type: promoted, it would read others.
         if func is torch.ops.aten.view.dtype or _nothing(func, args):
             return func(*args, **(kwargs or {}))
-        if func is torch.ops.aten.lift_fresh.default and args[0].dtype is torch.float32:  # an array's, or a list's
+        if func is torch.ops.aten.lift_fresh.default and args[0].dtype in WIDE:  # an array's, or a list's
             self.asked = True
-            return func(args[0].double())
+            return func(args[0].to(WIDE[args[0].dtype]))
         return func(*map(self._read, args), **{name: self._read(value) for name, value in (kwargs or {}).items()})
 
     def _read(self, value: Any) -> Any:
-        if value is not torch.float32:
+        if not isinstance(value, torch.dtype) or value not in WIDE:
             return value
         self.asked = True
-        return torch.float64
+        return WIDE[value]
 
     def _exact(self, data: Any, *, dtype: Any = None, **options: Any) -> Any:
         """`torch.tensor`, which would round the numbers of a list before anybody is told."""
@@ -102,5 +104,5 @@ def widen(module: nn.Module) -> None:
     """Make float64 of what a builder made float32 in spite of all: the weights of a file, say."""
     if isinstance(module, nn.Module):
         for tensor in (*module.parameters(), *module.buffers()):
-            if tensor.dtype is torch.float32:
-                tensor.data = tensor.data.double()
+            if tensor.dtype in WIDE:
+                tensor.data = tensor.data.to(WIDE[tensor.dtype])

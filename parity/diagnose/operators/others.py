@@ -202,6 +202,8 @@ def _replaced(
 def exchanges(spot: Spot) -> Iterator[Proposal]:
     """Propose that TensorFlow's result stands in the place of torch's: the two differ, and nothing else does."""
     operation, makers = spot.operation, spot.there.makers()
+    if any(0 in spot.run.trace.values[place].shape for _, place in operation.takes):
+        return  # complex numbers, which no run shows: whether both take the same is not known
     for result, place in enumerate(operation.makes):
         shape = spot.run.trace.values[place].shape
         for other in spot.alignment.wanted[:NEAR]:
