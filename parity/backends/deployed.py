@@ -14,6 +14,7 @@ import numpy as np
 from parity.backends.build import Build
 from parity.backends.nesting import places, tensors_only
 from parity.backends.operations import Operation, Trace
+from parity.compare.exact import equal
 from parity.dtypes import Array, Inputs
 from parity.errors import ParityError, reason
 
@@ -92,7 +93,7 @@ def outcome(trace: Trace, array: Array, ends: Sequence[int]) -> int:
 
 def _equal(first: Array, second: Array) -> bool:
     """Whether two arrays hold the same numbers in the same order, whatever their shapes."""
-    return bool(np.array_equal(first.ravel(), second.ravel(), equal_nan=first.dtype.kind == "f"))
+    return equal(first.ravel(), second.ravel())
 
 
 class Deployed:

@@ -20,6 +20,7 @@ from parity.backends.protocol import BackendModel, Trainable
 from parity.checks.known_divergences import show
 from parity.checks.results import KnownDivergence
 from parity.checks.stage import Stage
+from parity.compare.exact import equal
 from parity.compare.judge import Verdict, judge_exact
 from parity.compare.messages import few
 from parity.dtypes import Array
@@ -190,4 +191,4 @@ def _unequal(answers: Mapping[str, Mapping[str, Answer]]) -> Array:
 
 def _equal(first: Array | None, second: Array | None) -> bool:
     """Whether two runs gave the same bits, NaN like NaN; a run that there is not equals none."""
-    return first is not None and second is not None and np.array_equal(first, second, equal_nan=True)
+    return first is not None and second is not None and equal(first, second)

@@ -10,6 +10,16 @@ from parity.compare.verdict import Verdict
 from parity.dtypes import Array
 
 
+def equal(first: Array, second: Array) -> bool:
+    """Whether two arrays have one shape and the same numbers, NaN like NaN.
+
+    Hardly ever is there a NaN, and NumPy takes twenty times as long where it has to expect one: so it is asked without
+    that first.
+    """
+    numbers = first.dtype.kind in "fc" and second.dtype.kind in "fc"
+    return np.array_equal(first, second) or (numbers and np.array_equal(first, second, equal_nan=True))
+
+
 def judge_exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> Verdict:
     """Judge two arrays that promise to be identical: shape, dtype and every element. NaN equals NaN.
 
@@ -21,12 +31,12 @@ def judge_exact(subject: str, first: Array, second: Array, sides: tuple[str, str
         return Verdict(
             subject, "different", first.size, np.inf, 0.0, "equal bits", f"{subject}: shape or dtype differs: {shapes}"
         )
+    if equal(first, second):
+        return Verdict(subject, "identical", first.size, 0.0, 0.0, "equal bits")
     unequal = first != second
     if first.dtype.kind == "f":
         # NaN is unequal to itself in NumPy; two models that both give one agree.
         unequal &= ~(np.isnan(first) & np.isnan(second))
-    if not unequal.any():
-        return Verdict(subject, "identical", first.size, 0.0, 0.0, "equal bits")
     places = np.argwhere(unequal)
     place = tuple(int(i) for i in places[0])
     message = (

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from parity.compare import exact
 from parity.compare.computed import judge_computed
 from parity.compare.judge import Verdict, judge_exact
 from parity.dtypes import Array, round_to
@@ -54,12 +55,12 @@ class Carried:
     def alike(self) -> bool:
         """Whether both sides have the same values, bit for bit: the conversion was right."""
         ours, theirs = self.values.values()
-        return all(np.array_equal(ours[name], theirs[name], equal_nan=True) for name in self.judged)
+        return all(exact.equal(ours[name], theirs[name]) for name in self.judged)
 
 
 def equal(ours: Values, theirs: Values) -> int:
     """How many parameters were loaded as their twins were."""
-    return sum(name in theirs and np.array_equal(of, theirs[name], equal_nan=True) for name, of in ours.items())
+    return sum(name in theirs and exact.equal(of, theirs[name]) for name, of in ours.items())
 
 
 def same_numbers(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> bool:

@@ -17,6 +17,7 @@ import optree
 from parity.backends.hooks import Call
 from parity.backends.protocol import BackendModel
 from parity.compare import chance
+from parity.compare.exact import equal
 from parity.compare.judge import Verdict
 from parity.dtypes import Array, Inputs
 from parity.inputs.arrays import accept
@@ -74,7 +75,7 @@ def _from_here(model: BackendModel, inputs: Inputs) -> Arrays:
 
 
 def _unequal(first: Arrays, second: Arrays) -> Array:
-    return np.array([not np.array_equal(array, second[at], equal_nan=True) for at, array in first.items()])
+    return np.array([not equal(array, second[at]) for at, array in first.items()])
 
 
 def compare(corners: PairModels, inputs: Inputs) -> list[Drawn]:

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from parity.backends.protocol import BackendModel
+from parity.compare.exact import equal
 from parity.dtypes import Array
 from parity.inputs.batch import Batch
 from parity.pair.answer import Answer
@@ -31,11 +32,7 @@ def rehearse(corners: PairModels, batch: Batch, still: bool = False) -> dict[str
     before = shelf.keep((name, values[name]) for name in shared)
     runs = corners.each(partial(_rehearsed, batch, still, shared, shelf), "rehearse", batch.ids, still)
     behind, answers = [runs[side, "float32"]["kept"] for side in corners.sides], {}
-    same = {
-        name
-        for name, array in before.items()
-        if all(np.array_equal(state[name], array, equal_nan=True) for state in behind)
-    }
+    same = {name for name, array in before.items() if all(equal(state[name], array) for state in behind)}
     for what in WHAT:
         arrays = {corner: run[what] for corner, run in runs.items()}
         again = corners.again(partial(_part, batch, still, shared, shelf, what))
@@ -57,7 +54,7 @@ def alone(corners: PairModels, batch: Batch) -> dict[str, list[str]]:
         with model.modes.observed():
             model.outputs(batch.ids, eager=True, training=True)
             after = model.read()
-        moved = [name for name, array in before.items() if not np.array_equal(array, after[name], equal_nan=True)]
+        moved = [name for name, array in before.items() if not equal(array, after[name])]
         there = [array.ravel() for array in values[other].values()]
         lone = [name for name in moved if not any(np.array_equal(before[name].ravel(), of) for of in there)]
         names |= {side: lone} if lone else {}

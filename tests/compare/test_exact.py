@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from parity.compare.exact import equal
 from parity.compare.judge import judge, judge_exact, same_text
 from parity.compare.square import PrecisionSquare
 
@@ -54,3 +55,20 @@ def test_texts_are_compared_by_character():
         "  first at character 2\n  text 'abc'\n  decoded 'ab\\u0301'"
     )
     assert same_text("text", "abc", "ab", ("text", "decoded")).fails
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_equal_takes_nan_like_nan_and_asks_for_it_only_where_something_differs(dtype, monkeypatch):
+    numbers, holes = np.arange(4, dtype=dtype), np.array([1, np.nan, 2, 3], dtype)
+    asked, plain = [], np.array_equal
+    monkeypatch.setattr(
+        np, "array_equal", lambda *arrays, **options: asked.append(options) or plain(*arrays, **options)
+    )
+
+    assert equal(numbers, numbers.copy())
+    assert asked == [{}]
+    assert equal(holes, holes.copy())
+    assert not equal(holes, numbers)
+    assert not equal(numbers, numbers[:3])
+    assert equal(np.array(["a"]), np.array(["a"]))
+    assert not equal(np.array(["a"]), np.array(["b"]))

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 from keras.src.random.seed_generator import SeedGenerator, global_seed_generator
 
 from parity.backends.hooks import set_instance_attribute
 from parity.backends.keras import hooks, modules
 from parity.backends.keras.engine import engine
 from parity.backends.modes import Setting
+from parity.compare.exact import equal
 from parity.dtypes import Array, Module, Tensor, Variable
 
 # layer type -> what it draws by -> the attribute that holds it
@@ -108,7 +108,7 @@ class Modes:
 
 def _put_back(variable: Variable, value: Tensor) -> None:
     """Give a variable this value again, where it has another: to assign costs memory that to compare does not."""
-    if not np.array_equal(engine.view(engine.value(variable)), engine.view(value), equal_nan=True):
+    if not equal(engine.view(engine.value(variable)), engine.view(value)):
         engine.assign(variable, value)
 
 

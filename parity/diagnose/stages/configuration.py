@@ -22,6 +22,7 @@ from parity.backends.modes import Setting
 from parity.backends.operations import Operation, Trace, Value
 from parity.backends.protocol import BackendModel
 from parity.canonical.weights import Weights, draw
+from parity.compare.exact import equal
 from parity.compare.messages import few
 from parity.diagnose import Cause
 from parity.diagnose.gaps import unlike
@@ -148,7 +149,7 @@ def _equal(one: Value, other: Value) -> bool:
         return True
     if one.array is None or other.array is None:
         return one.sketch == other.sketch
-    return np.array_equal(one.array, other.array, equal_nan=one.array.dtype.kind == "f")
+    return equal(one.array, other.array)
 
 
 def _told(operations: Sequence[Operation]) -> str:

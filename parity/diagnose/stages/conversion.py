@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations, islice
 
-import numpy as np
-
 from parity.canonical.weights import OWN, Weights
+from parity.compare.exact import equal
 from parity.diagnose import Cause
 from parity.diagnose.layers.left_out import left_out
 from parity.diagnose.layers.weights import Happened, what_happened
@@ -173,5 +172,5 @@ def _drawn(corners: PairModels, side: str, values: Mapping[str, Array]) -> dict[
     """
     model = corners.backends[side].Model(corners.builds[side], "float32", corners.pad)
     again = model.read()
-    other = {name: array for name, array in values.items() if not np.array_equal(again[name], array, equal_nan=True)}
+    other = {name: array for name, array in values.items() if not equal(again[name], array)}
     return other if len(other) < len(values) else {}
