@@ -33,32 +33,45 @@ def fresh(function: Callable[Given, Result], *args: Given.args, **kwargs: Given.
 
     Raises ParityError when something that has to cross over is not importable there, or the process dies.
     """
+    with begun(function, *args, **kwargs) as result:
+        return result()
+
+
+@contextlib.contextmanager
+def begun(
+    function: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs
+) -> Iterator[Callable[[], Result]]:
+    """As `fresh`, of a process that runs while this one goes on: inside, the function that is given waits for the
+    result.
+
+    Behind the context the process has ended; where it is left by an exception, at once.
+    """
     warm()
-    call = crossing(function, *args, **kwargs)
+    call, context = crossing(function, *args, **kwargs), multiprocessing.get_context("forkserver")
     with scratch.scratch() as place:
-        return cast(Result, _called(call, place))
+        pipe, theirs = context.Pipe(duplex=False)
+        child = context.Process(target=_serve, args=(call, place, theirs))
+        with main_module_hidden():
+            child.start()
+        theirs.close()
+        try:
+            yield lambda: cast(Result, _received(pipe, child))
+        except BaseException:  # Ctrl-C above all
+            child.kill()
+            raise
+        finally:
+            pipe.close()
+            child.join()
 
 
-def _called(call: bytes, place: Path) -> Any:
-    """Run a pickled call in a fresh process, whose temporary files are in `place`; return its result or raise it."""
-    context = multiprocessing.get_context("forkserver")
-    pipe, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_serve, args=(call, place, theirs))
-    with main_module_hidden():
-        child.start()
-    theirs.close()
+def _received(pipe: Any, child: Any) -> Any:
+    """Wait for what a fresh process comes to: return its result or raise its exception."""
     try:
         succeeded, result = pipe.recv()
     # It closed the pipe without an answer: killed, or crashed in a framework's C++.
     except EOFError:
         child.join()
         raise ParityError(f"a fresh process died, exit status {child.exitcode}") from None
-    except BaseException:  # Ctrl-C above all
-        child.kill()
-        raise
-    finally:
-        pipe.close()
-        child.join()
     if not succeeded:
         raise result
     return result

@@ -6,7 +6,9 @@ threads, of a dict keyed by identity) or a generator that nobody seeded: a train
 compared.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ def examples(corners: PairModels) -> SearchStrategy[strategies.Example]:
 
 
 def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
-    """Train here and in a fresh process; every array must be equal bit for bit."""
+    """Train here and in a fresh process at the same time; every array must be equal bit for bit."""
     batch = corners.batch(example)
     corners.ensure(example.weights)
     with scratch() as place:
@@ -53,11 +55,13 @@ def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
             models = {side: corners.models[side, "float32"] for side in corners.builds}
             first = {side: Filed(place / side, model.parameters().items()) for side, model in models.items()}
         arguments = corners.builds, corners.pad, first, (batch.ids, batch.targets), corners.lean
-        with resting(corners):
-            here = Filed(place / "here", trained(corners.backends, *arguments))
-            there = process.fresh(elsewhere, place / "there", *arguments)
+        other = partial(elsewhere, place / "there", *arguments)
+        with resting(corners), contextlib.ExitStack() as stack:
+            # Side by side, but where memory is scarce one behind the other.
+            there = partial(process.fresh, other) if corners.lean else stack.enter_context(process.begun(other))
+            here, away = Filed(place / "here", trained(corners.backends, *arguments)), there()
         sides = "this process", "another"
-        return [judge_exact(name, array, there[name], sides) for name, array in here.items()]
+        return [judge_exact(name, array, away[name], sides) for name, array in here.items()]
 
 
 def elsewhere(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import parity
-from parity.backends.process import fresh
+from parity.backends.process import begun, fresh
 from parity.errors import ParityError
 from parity.files import read_text
 
@@ -40,6 +40,18 @@ def test_a_process_that_dies_is_an_error():
         fresh(os._exit, 9)
 
 
+def test_it_goes_on_beside_this_process_and_ends_with_the_context(tmp_path):
+    """At once where an exception leaves it: nobody waits for what is not asked for."""
+    asked, answered = tmp_path / "asked", tmp_path / "answered"
+    os.mkfifo(asked)
+    os.mkfifo(answered)
+    with begun(Path.write_text, asked, "1") as result:
+        assert asked.read_text() == "1"  # waits until the other process writes
+        assert result() == 1
+    with pytest.raises(KeyboardInterrupt), begun(Path.read_text, answered):  # which nobody writes to
+        raise KeyboardInterrupt
+
+
 def test_what_cannot_be_imported_is_named():
     with pytest.raises(ParityError, match="define builders at the top of a module"):
         fresh(lambda: 1)
@@ -56,7 +68,7 @@ def test_the_caller_keeps_what_it_has_imported():
 SCRIPT = """
 import os
 import parity
-from parity.backends.process import fresh
+from parity.backends.process import begun, fresh
 
 print("top", flush=True)
 fresh(os.getpid)
@@ -74,7 +86,7 @@ ELSEWHERE = """
 import importlib.util
 import os
 import parity
-from parity.backends.process import fresh
+from parity.backends.process import begun, fresh
 
 print(parity.__file__ == fresh(importlib.util.find_spec, "parity").origin)
 print(os.environ.get("PYTHONPATH"), fresh(os.getenv, "PYTHONPATH"), fresh(os.getenv, "PYTHONSAFEPATH"))

@@ -1,5 +1,6 @@
 """Determinism: two processes come to identical bits, and what depends on the process is caught."""
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -34,3 +35,22 @@ def test_what_depends_on_the_process_is_caught(side, corners, monkeypatch):
 
     assert found
     assert all(message.startswith(side) for message in found)
+
+
+@pytest.mark.parametrize(("lean", "expected"), [(False, ["begun", "here", "asked"]), (True, ["here", "fresh"])])
+def test_both_processes_train_at_the_same_time_but_where_memory_is_scarce(lean, expected, references, monkeypatch):
+    corners, order = references("conv"), []
+
+    @contextlib.contextmanager
+    def begun(_):
+        order.append("begun")
+        yield lambda: order.append("asked") or {}
+
+    monkeypatch.setattr(corners, "lean", lean)
+    monkeypatch.setattr(determinism, "resting", contextlib.nullcontext)
+    monkeypatch.setattr(determinism.process, "begun", begun)
+    monkeypatch.setattr(determinism.process, "fresh", lambda _: order.append("fresh") or {})
+    monkeypatch.setattr(determinism, "trained", lambda *_: order.append("here") or ())
+
+    assert determinism.verify(corners, CASE) == []
+    assert order == expected
