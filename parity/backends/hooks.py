@@ -235,14 +235,13 @@ class Call:
     def again(self, settings: Mapping[str, Any], weights: Mapping[str, Array]) -> list[Array]:
         """Its outputs on the same inputs with other settings and weights, which are put back.
 
-        The setting "mask" is "given" where Keras handed one on; None takes it away. "seen" is what an
-        attention sees. Raises ParityError where the layer cannot have or run with these.
+        "seen" is what an attention sees. Raises ParityError where the layer cannot have or run with these.
         """
         args, kwargs = self._given.tree()
-        mask = {} if "mask" in settings else self._mask
+        mask = self._mask
         if "seen" in settings:
             mask = self._of.framework.mask_arguments(self._of.layer, kwargs, settings["seen"])
-        others = {name: value for name, value in settings.items() if name not in ("mask", "seen")}
+        others = {name: value for name, value in settings.items() if name != "seen"}
         with self._of.silent(), self._of.framework.overriding(self._of.layer, self._of.own, others, weights):
             with users_own(f"{self.path} does not run so"):
                 results = self._of.inner(*args, **kwargs, **mask)

@@ -6,6 +6,7 @@ Replaying operations shows that another mask stands there; only this says by whi
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,8 @@ class Seen:
 
 
 RULES = {0: "its own", -1: "the one before it", 1: "the one after it"}
+Shape = tuple[int, ...]
+Known = tuple[Any, Array]  # a rule, and what it makes
 
 
 def masks(segment: Segment) -> tuple[list[Cause], list[str]]:
@@ -57,13 +60,13 @@ def masks(segment: Segment) -> tuple[list[Cause], list[str]]:
     (ours, first), (theirs, second) = one, two
     if np.array_equal(ours, theirs):
         return _values(segment, first, second), []
-    mine, other = (_rule(segment, partial(_shown, place=place, added=added)) for place in (0, 1))
+    mine, other = (_rule(segment, partial(_shown, place=place, added=added), _rules) for place in (0, 1))
     if mine is None or other is None:
         known = f"torch sees {mine}" if mine else f"tensorflow sees {other}" if other else ""
         return [], [f"{known or 'neither side'}: no other known mask (causal, shifted, inverted, padding)"]
     words = f"torch sees {mine}, tensorflow sees {other}"
     shown, hidden = (0.0, second) if added else (1.0, 0.0)  # TensorFlow's numbers for seen and hidden
-    outputs = _laid_out(segment, mine, ours.shape)
+    outputs = _laid_out(segment, mine, ours.shape, _rules)
     after = gap(np.where(outputs == 1, shown, hidden), np.where(ours, shown, hidden))
     return [Cause(_named(mine, other), segment.path, words, f"let tensorflow see {mine}", apart(segment), after)], []
 
@@ -96,7 +99,7 @@ def seen(segment: Segment) -> tuple[list[Cause], list[str]]:
     after = _seen_alike(segment)
     if not holds(segment, _seen_alike):
         return [], [f"masks: made equal, {after:.1e} is left"]
-    mine, other = (_rule(segment, partial(_hidden, place=place)) for place in (0, 1))
+    mine, other = (_rule(segment, partial(_hidden, place=place), _rules) for place in (0, 1))
     ours, theirs = (_hidden(segment, place) for place in (0, 1))
     words = [str(rule or f"{mask.sum()} of {mask.size} places") for rule, mask in ((mine, ours), (other, theirs))]
     inverted = _equal(ours, ~theirs)
@@ -145,33 +148,35 @@ def _visible(array: Array, added: bool) -> tuple[Array, float] | None:
     return (array == 0, min(values)) if added else (array == 1, 0.0)
 
 
-def _rule(segment: Segment, shown: Callable[[Segment], Array | None]) -> Seen | None:
-    """The first rule by which a side shows what it does, wherever it was captured."""
+def _rule(
+    segment: Segment, shown: Callable[[Segment], Array | None], rules: Callable[[Segment, Shape], Iterator[Known]]
+) -> Any:
+    """The first rule by which a side's array comes about, wherever it was captured; None if by none."""
 
-    def wrong(rule: Seen, one: Segment) -> float | None:
-        visible = shown(one)
-        whole = None if visible is None else _laid_out(one, rule, visible.shape)
-        return None if visible is None or whole is None else float((whole != visible).sum())
+    def wrong(rule: Any, one: Segment) -> float | None:
+        array = shown(one)
+        whole = None if array is None else _laid_out(one, rule, array.shape, rules)
+        return None if array is None or whole is None else gap(whole, array)
 
-    visible = shown(segment)
-    rules = () if visible is None else dict.fromkeys(rule for rule, _ in _rules(segment, visible))
-    return next((rule for rule in rules if holds(segment, partial(wrong, rule))), None)
-
-
-def _laid_out(segment: Segment, rule: Seen, shape: tuple[int, ...]) -> Array | None:
-    """The places that a rule shows, in a shape; None where it cannot be told here."""
-    for other, array in _rules(segment, np.empty(shape)):
-        if other == rule:
-            try:
-                return np.broadcast_to(array, shape)
-            except ValueError:
-                return None
-    return None
+    array = shown(segment)
+    known = () if array is None else dict.fromkeys(rule for rule, _ in rules(segment, array.shape))
+    return next((rule for rule in known if holds(segment, partial(wrong, rule))), None)
 
 
-def _rules(segment: Segment, seen: Array) -> Iterator[tuple[Seen, Array]]:
-    """Every known rule with its mask, simplest first; `seen` is (..., queries, keys), of which the shape is used."""
-    time, width = seen.shape[-2:]
+def _laid_out(
+    segment: Segment, rule: Any, shape: Shape, rules: Callable[[Segment, Shape], Iterator[Known]]
+) -> Array | None:
+    """What a rule makes, in a shape; None where it cannot be told here."""
+    array = next((array for other, array in rules(segment, shape) if other == rule), None)
+    try:
+        return None if array is None else np.broadcast_to(array, shape)
+    except ValueError:
+        return None
+
+
+def _rules(segment: Segment, shape: Shape) -> Iterator[Known]:
+    """Every known rule with its mask, simplest first, for masks of a shape (..., queries, keys)."""
+    time, width = shape[-2:]
     # Key's position less the query's; the last query stands at the last key.
     ahead = np.arange(width)[None] - np.arange(width - time, width)[:, None]
     shapes: list[tuple[int | None, bool]] = [(0, False), (None, False), (0, True), (None, True)]
@@ -180,7 +185,7 @@ def _rules(segment: Segment, seen: Array) -> Iterator[tuple[Seen, Array]]:
     for name, padding_mask in [("", np.array(True)), *padding]:
         for steps, turned in shapes:
             visible = np.ones_like(ahead, bool) if steps is None else ahead <= steps
-            for keys in _as_keys(padding_mask, seen):
+            for keys in _as_keys(padding_mask, shape):
                 yield Seen(steps, turned, name), (visible & keys) ^ turned
     yield Seen(-1, first=True), (ahead <= -1) | ((ahead == 0) & (np.arange(time)[:, None] == 0))
     for window in range(1, width):
@@ -198,11 +203,11 @@ def _padding(segment: Segment) -> Iterator[tuple[str, Array]]:
                 yield f"id {value}", array != value
 
 
-def _as_keys(mask: Array, seen: Array) -> list[Array]:
+def _as_keys(mask: Array, shape: Shape) -> list[Array]:
     """A mask of texts (batch, time), laid along the keys of (batch, ..., time, time); others as they stand."""
-    if mask.ndim == 2 and seen.ndim > 2 and len(mask) == len(seen):
-        return [mask.reshape(len(mask), *[1] * (seen.ndim - 2), -1)]
-    return [mask] if mask.shape in ((), seen.shape, seen.shape[-2:]) else []
+    if mask.ndim == 2 and len(shape) > 2 and len(mask) == shape[0]:
+        return [mask.reshape(len(mask), *[1] * (len(shape) - 2), -1)]
+    return [mask] if mask.shape in ((), shape, shape[-2:]) else []
 
 
 def _named(ours: Seen, theirs: Seen) -> str:
@@ -218,36 +223,24 @@ def _named(ours: Seen, theirs: Seen) -> str:
 
 def places(segment: Segment) -> tuple[list[Cause], list[str]]:
     """Explain arrays that number positions: each side as a way to count them."""
-    rules = [_counted(segment, place) for place in (0, 1)]
-    if not all(rules) or rules[0] == rules[1]:
+    ours, theirs = (_rule(segment, partial(_numbers, place), _counts) for place in (0, 1))
+    if ours is None or theirs is None or ours == theirs:
         return [], []
-    words = f"torch counts positions {rules[0]}, tensorflow {rules[1]}"
-    fix, after = f"count them {rules[0]} in tensorflow too", _miscounted(0, rules[0], segment)
-    return [Cause("positions", segment.path, words, fix, apart(segment), after or 0.0)], []
+    words, fix = f"torch counts positions {ours}, tensorflow {theirs}", f"count them {ours} in tensorflow too"
+    counted = _laid_out(segment, ours, segment.found[0].shape, _counts)
+    after = gap(segment.found[0], segment.found[0] if counted is None else counted)
+    return [Cause("positions", segment.path, words, fix, apart(segment), after)], []
 
 
-def _counted(segment: Segment, place: int) -> str:
-    """The first way to count by which a side numbers positions, wherever it was captured."""
-    target = segment.found[place]
-    if not 0 < target.ndim <= 2:
-        return ""
-    ways = (name for name, _ in _counts(segment, target.shape[-1]))
-    return next((way for way in ways if holds(segment, partial(_miscounted, place, way))), "")
+def _numbers(place: int, segment: Segment) -> Array | None:
+    """A side's array, float64, where it may number positions; else None."""
+    array = segment.found[place]
+    return np.asarray(array, np.float64) if 0 < array.ndim <= 2 else None
 
 
-def _miscounted(place: int, way: str, segment: Segment) -> float | None:
-    """How far a side is from a way to count; None where that is not known here."""
-    target = np.asarray(segment.found[place], np.float64)
-    array = next((array for name, array in _counts(segment, target.shape[-1]) if name == way), None)
-    if array is None:
-        return None
-    if array.ndim > target.ndim:
-        return float("inf")
-    return gap(np.broadcast_to(array, np.broadcast_shapes(array.shape, target.shape)), target)
-
-
-def _counts(segment: Segment, time: int) -> Iterator[tuple[str, Array]]:
+def _counts(segment: Segment, shape: Shape) -> Iterator[Known]:
     """The ways in which positions are counted, by name: from which number, from which end, stopping one early."""
+    time = shape[-1]
     whole = np.arange(time)
     yield "from 0", whole
     yield "from 1", whole + 1
