@@ -191,8 +191,8 @@ def by_operation(corners: PairModels, diagnosis: Diagnosis, at: Sample, loss: bo
             diagnosis = replace(diagnosis, errors=(*diagnosis.errors, *filter(None, [doubt])))
     except ERRORS as error:
         diagnosis = replace(diagnosis, errors=(*diagnosis.errors, reason(error)))
-    if loss:
-        causes = tuple(replace(cause, where=criterion.WHERE) for cause in causes)
+    place = criterion.WHERE if loss else CALL if diagnosis.where == (CALL,) else None
+    causes = causes if place is None else tuple(replace(cause, where=place) for cause in causes)
     return replace(diagnosis, where=_where(diagnosis, causes), operations=first, causes=causes)
 
 

@@ -42,7 +42,9 @@ def located(corners: PairModels, ids: Inputs, training: bool = False, whole: boo
     if loaded is not None:  # a cause is proved at other weights, too
         corners.ensure(loaded)
     where = [piece.path for piece in result.introduces]
-    if CALL in where:
+    if CALL in where and not whole:
+        unexplained.append(CALL)
+    elif CALL in where:
         try:
             others = [specimen(corners, seed)[1] for seed in range(1, 4)]
             causes, ruled_out = inputs.blamed(corners, [ids, *others], result)

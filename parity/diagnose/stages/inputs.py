@@ -1,20 +1,18 @@
 """Why `call=` gives the models other inputs: what one side's are of the other's, found on some and proved on others."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
 
 from parity.compare.judge import MAX_FLOAT64_ULPS, MAX_NOISE_RATIO
 from parity.compare.square import NAMES
-from parity.diagnose import Cause
 from parity.diagnose.locate import Located, linked
 from parity.diagnose.locate.hooks import CALL, Outside
 from parity.diagnose.locate.lockstep import together
-from parity.diagnose.search import Explained, gap
+from parity.diagnose.search import Candidate, Explained, Probe, proved
 from parity.dtypes import EPS, Array, Inputs
 from parity.inputs.batch import Batch
 from parity.pair.models import PairModels
@@ -25,17 +23,9 @@ SCALED = "scale both models' inputs by the same numbers in call="
 TURNED = "give both models the same order in call=: of a picture's colours RGB or BGR, of its axes rows before columns"
 LONGEST = 4096  # places along an axis whose order is looked for
 
+# A cause's name, what the second side's inputs are of the first's in words, what to change, and that as a function.
+Relation = tuple[str, str, str, Callable[[Array], Array]]
 Pair = tuple[Array, Array]  # what torch's model was given, and what TensorFlow's was in its axes
-
-
-@dataclass(frozen=True)
-class Relation:
-    """A relation of the second side's inputs to the first's: a cause's name, in words, what to change, a function."""
-
-    name: str
-    told: str
-    fix: str
-    made: Callable[[Array], Array]
 
 
 def blamed(corners: PairModels, inputs: Sequence[Any], layers: Located) -> Explained:
@@ -75,26 +65,19 @@ def explain(place: str, pairs: Sequence[Pair], whole: bool, sides: tuple[str, st
     if len({ours.tobytes() for ours, _ in pairs}) < 2:
         return [], [f"{place}: there is nothing to prove a cause on but what differs"]
     one, other = sides
-    richest = max(pairs, key=lambda pair: pair[0].size)
-    before = max(_gap(*pair) for pair in pairs)
-    for relation in _relations(*richest):
-        pairs_made = [(relation.made(ours), theirs) for ours, theirs in pairs]
-        if all(_gap(*pair) <= _limit(pair[1], whole) for pair in pairs_made):
-            description = f"{place}: {other}'s is {one}'s {relation.told}"
-            return [
-                Cause(relation.name, CALL, description, relation.fix, before, max(_gap(*pair) for pair in pairs_made))
-            ], []
-    return [], [f"{place}: {other}'s is {one}'s with {TRIED}"]
+    probes = [Probe(theirs, ours, _scale(theirs, whole)) for ours, theirs in pairs]
+    candidates = (
+        Candidate(name, description, fix, [function(ours) for ours, _ in pairs])
+        for name, description, fix, function in _relations(*max(pairs, key=lambda pair: pair[0].size))
+    )
+    causes = list(islice(proved(CALL, f"{place}: {other}'s is {one}'s", probes, candidates), 1))
+    return causes, [] if causes else [f"{place}: {other}'s is {one}'s with {TRIED}"]
 
 
-def _gap(ours: Array, theirs: Array) -> float:
-    return gap(ours * 1.0, theirs * 1.0)
-
-
-def _limit(array: Array, whole: bool) -> float:
-    """What rounding error accounts for; nothing of integers."""
-    unit = MAX_FLOAT64_ULPS * EPS["float64"] if whole else MAX_NOISE_RATIO["float32"] * EPS["float32"]
-    return unit * float(np.abs(array).max(initial=0.0)) if array.dtype.kind == "f" else 0.0
+def _scale(array: Array, whole: bool) -> float:
+    """The magnitude by which rounding is measured; nothing of integers."""
+    units = 1.0 if whole else MAX_NOISE_RATIO["float32"] * EPS["float32"] / (MAX_FLOAT64_ULPS * EPS["float64"])
+    return units * float(np.abs(array).max(initial=0.0)) if array.dtype.kind == "f" else 0.0
 
 
 def _relations(ours: Array, theirs: Array) -> Iterator[Relation]:
@@ -103,12 +86,12 @@ def _relations(ours: Array, theirs: Array) -> Iterator[Relation]:
         return
     constant = float((theirs * 1.0 - ours).mean())
     for value in _rounded(constant):
-        yield Relation("offset", f"with {value:.9g} added", ADDED, partial(np.add, value))
+        yield ("offset", f"with {value:.9g} added", ADDED, partial(np.add, value))
     yield from _orders(ours, theirs)
     for first, second in combinations(range(1, ours.ndim), 2):
         if ours.shape[first] == ours.shape[second]:
             description = f"with its axes {first} and {second} exchanged"
-            yield Relation("transposed", description, TURNED, partial(np.swapaxes, axis1=first, axis2=second))
+            yield ("transposed", description, TURNED, partial(np.swapaxes, axis1=first, axis2=second))
     if ours.dtype.kind == theirs.dtype.kind == "f":
         yield from _affine(ours, theirs)
 
@@ -127,7 +110,7 @@ def _orders(ours: Array, theirs: Array) -> Iterator[Relation]:
         description = f"in the order {_listed(order)} along axis {axis}"
         if order == list(range(size))[::-1]:
             description = f"in reverse order along axis {axis}" + (", as BGR for RGB" if size == 3 else "")
-        yield Relation("order", description, TURNED, partial(_taken, axis, order))
+        yield ("order", description, TURNED, partial(_taken, axis, order))
 
 
 def _taken(axis: int, order: Sequence[int], array: Array) -> Array:
@@ -154,7 +137,7 @@ def _affine(ours: Array, theirs: Array) -> Iterator[Relation]:
         words += [f"plus {_listed(constant.ravel())}"] if np.abs(constant).max() > EPS["float32"] else []
         text = f"{', '.join(words)}{f' along axis {axes[0]}' if axes else ''}"
         name, fix = ("scale", SCALED) if scaled else ("offset", ADDED)
-        yield Relation(name, text, fix, partial(_fitted, factor, constant))
+        yield (name, text, fix, partial(_fitted, factor, constant))
 
 
 def _fitted(factor: Array, constant: Array, array: Array) -> Array:

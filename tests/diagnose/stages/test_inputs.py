@@ -10,6 +10,7 @@ from parity.canonical.weights import Weights
 from parity.diagnose import explain as blame
 from parity.diagnose.locate import locate
 from parity.diagnose.stages.inputs import explain, parted
+from parity.inputs.arrays import Sample
 from parity.pair.models import PairModels
 from parity.report import layer_tree
 
@@ -117,6 +118,16 @@ def test_other_inputs_are_told_as_what_call_gives(calling):
     assert layer_tree.last_line(found).plain == "call= introduces a difference"
     assert diagnosis.where == ("call=",)
     assert [(cause.name, cause.where) for cause in diagnosis.causes] == [("scale", "call=")]
+
+
+def test_what_call_does_is_told_by_its_operation_and_line(calling):
+    corners, inputs = calling(lambda model, inputs, _: model(0.5 * inputs, inputs))
+    _, diagnosis = blame.located(corners, inputs, whole=False)
+    [cause] = blame.by_operation(corners, diagnosis, Sample(Weights(1, 1.0), inputs)).causes
+
+    assert (diagnosis.causes, diagnosis.open) == ((), ("call=",))
+    assert (cause.name, cause.where) == ("scale", "call=")
+    assert "(test_inputs.py:" in cause.told
 
 
 def test_other_inputs_that_change_nothing_are_none(calling):
