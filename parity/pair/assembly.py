@@ -11,6 +11,7 @@ import numpy as np
 
 from parity import backends
 from parity.backends.protocol import BackendModel, Recordable, Trainable
+from parity.canonical.form import Form
 from parity.canonical.weights import Weights, drawn
 from parity.dtypes import PRECISIONS, Array, Inputs, precisions
 from parity.errors import ParityError
@@ -59,9 +60,7 @@ class Assembly:
         self._linking = Unlinked(self.models, self.builds, {}) if pair.own_weights else self._linked()
         self.layout = self._linking.layout
         self.exercised.leave_layers_out(self._linking.left_out, self.layout)
-        initial = {side: self._initial(side) for side in self.sides} if self.layout else {}
-        self._given = {side: dict(of) for side, of in initial.items()} if initial and self._related(initial) else {}
-        self._given_forms = {side: (build.form, build.nodes) for side, build in self.builds.items()}
+        self._given = {side: self._initial(side) for side in self.sides} if self.layout and self._related() else {}
         for side in self.sides if self.pad is not None else ():
             self._probed(side, self.models[side, "float32"])
             validation.takes(side, self.models[side, "float32"], pair.length)
@@ -123,13 +122,21 @@ class Assembly:
         """Build one side's model in a dtype. Raises ParityError where the user's builder fails."""
         return self.backends[side].Model(self.builds[side], dtype, self.pad)
 
-    def _initial(self, side: str) -> Mapping[str, Array]:
-        """The values that a side's builder gave its model, by canonical name; valid until anything is written to it."""
-        return self.models[side, "float32"].parameters()
+    def _initial(self, side: str) -> Values:
+        """The values that a side's builder gave its model, by its own layers: links may leave out rows of a table."""
+        model, build = self.models[side, "float32"], self.builds[side]
+        model.rename(Form(), ())
+        values = model.read()
+        model.rename(build.form, build.nodes)
+        return values
 
-    def _related(self, values: Mapping[str, Mapping[str, Array]]) -> bool:
+    def _related(self) -> bool:
         """Whether the two sides' initial values were made from one another: a pair that was converted."""
-        return carried.related(*(values[side] for side in self.sides))
+        return carried.related(*(self._by_links(side) for side in self.sides))
+
+    def _by_links(self, side: str) -> Mapping[str, Array]:
+        """The values that a side's builder gave its model, by the links in use; valid until anything is written."""
+        return self.models[side, "float32"].parameters()
 
     def _loaded(self) -> list[Values]:
         """Each side's builder's values by canonical parameter, by the links in use."""
@@ -165,14 +172,9 @@ class Assembly:
         return {on.ours for on in links if f"{on.ours}.".startswith(of[0]) or f"{on.theirs}.".startswith(of[1])}
 
     def _formed(self, side: str) -> Values:
-        """A builder's values, read by the links in use. Where links have changed, this writes them to the model.
-
-        They were read by the former links' form, so they are written by that form and read back by the new one.
-        """
+        """A builder's values, read by the links in use; this writes them to the model."""
         model, build, values = self.models[side, "float32"], self.builds[side], self._given[side]
-        if (build.form, build.nodes) == self._given_forms[side]:
-            return values
-        model.rename(*self._given_forms[side])
+        model.rename(Form(), ())
         model.write(values)
         model.rename(build.form, build.nodes)
         return model.read()

@@ -20,10 +20,11 @@ from parity.pair.carried import Values, equal
 from parity.pair.containers import node_paths
 from parity.pair.forms import as_loaded, forms, turned
 from parity.pair.links import Guess
+from parity.pair.orders import Orders
 from parity.pair.sides import Side, side_of
 from parity.pair.twins import Link, describe
 
-FEW = 3  # sets of links that are tried with the orders of what was loaded
+FEW = 6  # sets of links that are tried with the orders of what was loaded
 NEARER = 16.0  # times: where both sides differ anyway, one set of links of several is a little nearer by chance
 
 
@@ -130,9 +131,11 @@ class LinkProof:
         self.unread = tuple({best.key(link): link for link in best.links if _turns(link, best, near)}.values())
 
     def _as_loaded(self, tried: list[tuple[Guess, float]], loaded: Callable[[], list[Values]]) -> Iterator[Guess]:
-        """The links that were tried, read with the orders in which parameters were loaded: at most `FEW`.
+        """The links that were tried, at most `FEW`, read with the orders in which parameters were loaded.
 
-        Those first that explain the most parameters. A set of links without any such order is not tried again.
+        Those first that explain the most parameters. A set of links without any such order is not tried again. Of the
+        orders some may be how the model reads, and others what is wrong with the conversion: they are tried together,
+        each layer's alone, and all but one's.
         """
         guesses = list[tuple[int, Guess]]()
         for guess in [guess for guess, _ in tried if not guess.orders]:
@@ -141,7 +144,8 @@ class LinkProof:
             moved = as_loaded(guess, values)
             guesses += [(len(moved) + equal(*values), replace(guess, orders=moved))] if moved else []
         likeliest = sorted(guesses, key=lambda of: -of[0])[:FEW]
-        yield from (guess for _, guess in likeliest if guess not in [of for of, _ in tried])
+        every = (replace(guess, orders=some) for _, guess in likeliest for some in _some(guess.orders))
+        yield from (guess for guess in every if guess not in [of for of, _ in tried])
 
     def _told(self, tried: Sequence[tuple[Guess, float]], loaded: Callable[[], list[Values]]) -> Guess | None:
         """The one set of links by which most parameters are equal as loaded; None where two have as many.
@@ -255,6 +259,15 @@ class Unlinked:
         loaded: Callable[[], list[Values]] | None = None,
     ) -> None:
         """There is nothing to settle."""
+
+
+def _some(orders: Orders) -> Iterator[Orders]:
+    """All of these orders, then those of each layer alone, and those of all layers but one."""
+    layers = dict.fromkeys(of[:2] for of in orders)
+    yield orders
+    for alone in (True, False):
+        for layer in layers if len(layers) > 2 - alone else ():
+            yield {of: order for of, order in orders.items() if (of[:2] == layer) is alone}
 
 
 def _open(link: Link, near: Sequence[Guess], tried: Sequence[tuple[Guess, float]]) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from parity.canonical.flow import Flow
 from parity.pair.orders import Orders, of_gates
-from parity.pair.related import Signature, idles, turns
+from parity.pair.related import Signature, alike, idles, turns
 from parity.pair.sides import Side, aligned, apart, choices, cropped
 from parity.pair.stacks import stacked
 from parity.pair.twins import Finder, Link
@@ -155,6 +155,12 @@ def _prepared(
     And the same sides with what was stacked in other orders.
     """
     sides, finder = (ours, theirs), Finder(ours, theirs, by_user)
+    # What has one name on both sides and another number of rows is linked by that name, unless it is cropped.
+    whole = {of.ours: of.theirs for of in finder.links if alike(ours.layers[of.ours], theirs.layers[of.theirs])}
+    if len(whole) < len(finder.links):
+        shorter = cropped(ours, theirs, whole)
+        if any(side.longer for side in shorter):
+            sides, finder = shorter, Finder(*shorter, by_user)
     for change in (aligned, aligned, cropped):
         if not finder.left or not all(finder.left):
             break

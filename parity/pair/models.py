@@ -56,6 +56,8 @@ class PairModels(Assembly):
         self.unread = linking.unread
         self.exercised.leave_turned({} if self._given else linking.turned)  # what was loaded tells how it is stored
         self.carried = self._carried()
+        if self.carried is not None:
+            self.forget()  # what the builders loaded has been written to the models
         self.apart = pair.own_weights and not self._alike()
 
     @property

@@ -10,12 +10,13 @@ from itertools import permutations
 import numpy as np
 
 from parity.canonical.custom import CUSTOM, VALUE
-from parity.dtypes import Array
+from parity.dtypes import Array, round_to
 from parity.pair.sides import Side
 
 Place = tuple[int, str, str]  # a side, 0 or 1, a layer and a parameter
 Orders = Mapping[Place, tuple[int, tuple[int, ...]]]  # an axis of it, and what stands at each place along that
 FEWEST = 3  # rows that are told apart
+ROUNDED = ("float16", "bfloat16")  # what a converter may have rounded numbers to
 
 
 def of_gates(sides: tuple[Side, Side], twins: Mapping[str, str]) -> Iterator[Orders]:
@@ -45,10 +46,14 @@ def of_gates(sides: tuple[Side, Side], twins: Mapping[str, str]) -> Iterator[Ord
 
 
 def permuted(first: Array, second: Array) -> tuple[int, tuple[int, ...]] | None:
-    """The axis along which the second array is the first in another order, and where each comes from; or None."""
-    if first.shape == second.shape and not np.array_equal(first, second):
-        for axis in range(first.ndim):
-            rows = places(*(np.moveaxis(array, axis, 0) for array in (first, second)))
+    """The axis along which the second array is the first in another order, and where each comes from; or None.
+
+    Bit for bit, or where both are rounded to a lower precision, as a converter may have rounded one.
+    """
+    for precision in ("float32", *ROUNDED) if first.shape == second.shape else ():
+        one, other = (round_to(array, precision) for array in (first, second))
+        for axis in range(first.ndim) if not np.array_equal(one, other) else ():
+            rows = places(np.moveaxis(one, axis, 0), np.moveaxis(other, axis, 0))
             if rows is not None:
                 return axis, tuple(rows.tolist())
     return None

@@ -12,6 +12,7 @@ from parity.canonical.weights import Weights
 from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.pair.assembly import Of
+from parity.pair.carried import Values
 from parity.pair.lending import Run
 from parity.pair.models import PairModels
 from parity.pair.pair import Pair
@@ -163,15 +164,22 @@ class BorrowedModels(PairModels):
     def _model(self, side: str, dtype: str) -> BackendModel:
         return copy(self._clean.models[side, dtype]) if side in self._sides else super()._model(side, dtype)
 
-    def _initial(self, side: str) -> Mapping[str, Array]:
-        if side in self._sides and self._clean.carried is not None:
-            return self._clean.carried.values[side]
-        return super()._initial(side)
+    def _initial(self, side: str) -> Values:
+        return self._clean._given[side] if self._is_lent(side) else super()._initial(side)
 
-    def _related(self, values: Mapping[str, Mapping[str, Array]]) -> bool:
+    def _by_links(self, side: str) -> Mapping[str, Array]:
+        if self._is_lent(side) and self._clean.carried is not None:
+            return self._clean.carried.values[side]
+        return super()._by_links(side)
+
+    def _is_lent(self, side: str) -> bool:
+        """Whether a side's model is lent by a pair that was converted: it has had weights since it was built."""
+        return side in self._sides and self._clean.carried is not None
+
+    def _related(self) -> bool:
         """A model that is lent has had weights since it was built."""
         lent = self._sides and self._clean.carried is None
-        return not lent and super()._related(values)
+        return not lent and super()._related()
 
     def _add(self, side: str, dtype: str) -> None:
         if side in self._sides:  # it has been probed there
