@@ -5,7 +5,7 @@ from itertools import repeat
 import numpy as np
 import pytest
 
-from parity.diagnose.search import Candidate, Probe, proved
+from parity.diagnose.search import Candidate, Probe, needed, proved
 
 CLEAN = np.array([1.0, 2.0])
 
@@ -55,3 +55,9 @@ def test_one_value_may_stand_for_all_pieces():
 def test_values_for_some_pieces_alone_prove_nothing():
     with pytest.raises(ValueError, match="shorter"):
         causes(candidate([CLEAN, CLEAN + 0.5]))
+
+
+def test_of_changes_those_are_kept_without_which_something_is_left():
+    assert needed([1, 2, 3, 4], lambda some: {2, 4} <= {*some}) == [2, 4]
+    assert needed(["a", "b"], bool) == ["b"]  # of two that do the same, one
+    assert needed([1], lambda _: True) == [1]
