@@ -245,6 +245,8 @@ def _left(corners: PairModels, stage: Stage) -> str:
 def backward(corners: PairModels, example: Any, diagnosis: Diagnosis) -> Diagnosis:
     """The same of gradients that differ alone: by the first operations that give others, or by what is trained."""
     diagnosis = pulls.placed(corners, example, diagnosis)
+    if not diagnosis.causes and diagnosis.where == (criterion.WHERE,):
+        return replace(diagnosis, causes=tuple(criterion.related_gradients(corners, example)))
     causes = () if diagnosis.causes else tuple(gradients.explain(corners))
     if len(diagnosis.where) == 1:
         causes = tuple(replace(cause, where=diagnosis.where[0]) for cause in causes)

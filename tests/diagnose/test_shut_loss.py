@@ -1,16 +1,28 @@
 """A loss that is cut off at zero on most samples: where training alone shows that it differs, the loss is to blame."""
 
+from dataclasses import replace
+
 import keras
+import pytest
 import tensorflow as tf
 from torch import nn
 
 from parity import Pair, strategies
+from parity.checks import loss as check
 from parity.checks import training
 from parity.checks.runner import run_check
 from parity.diagnose.explain import diagnose
 from parity.diagnose.stages import criterion
 from parity.pair import criterion as of_losses
 from parity.pair.models import PairModels
+from tests.diagnose.test_own_loss import (
+    PAIR,
+    diagnosed_gradients,
+    keras_loss,
+    one_scaled,
+    one_stopped,
+    summed_over_rows,
+)
 
 
 def keras_head():
@@ -56,3 +68,28 @@ def test_one_value_says_nothing_of_a_factor(monkeypatch):
     causes, _ = criterion.explain(corners, sample, backward=False)
 
     assert "scale" not in [cause.name for cause in causes]
+
+
+@pytest.mark.parametrize(
+    ("loss", "name", "told"),
+    [
+        (one_stopped, "gradient stopped", "torch's gradient is 0 times tensorflow's"),
+        (one_scaled, "gradient scaled", "tensorflow's gradient is 0.333333 times torch's"),
+    ],
+)
+def test_where_no_gradient_can_be_edited_the_factor_between_the_losses_is_told(monkeypatch, loss, name, told):
+    corners = PairModels(replace(PAIR, loss={"torch": loss, "tensorflow": keras_loss}))
+    monkeypatch.setattr(corners.backends["torch"], "EDITABLE", False)
+    [cause] = diagnosed_gradients(corners).causes
+
+    assert (cause.name, cause.where) == (name, "loss")
+    assert cause.told == f"by output['spread'] of the same outputs, {told}"
+    assert cause.after < 1e-9 < cause.before
+
+
+def test_where_no_loss_can_be_edited_a_sum_for_a_mean_is_told(monkeypatch):
+    corners = PairModels(replace(PAIR, loss={"torch": PAIR.loss["torch"], "tensorflow": summed_over_rows}))
+    monkeypatch.setattr(corners.backends["torch"], "EDITABLE", False)
+    [cause] = diagnose(corners, run_check(check, corners, 0, 2, "")).causes
+
+    assert (cause.name, cause.told) == ("reduction", "tensorflow gives torch's loss times the number of rows")

@@ -4,7 +4,7 @@ A relation of the two is proved on outputs that it was not found on: of other we
 sizes and numbers of rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -17,6 +17,7 @@ from parity.compare.divergence import divergence
 from parity.compare.judge import MAX_FLOAT64_ULPS
 from parity.compare.square import PrecisionSquare, norm
 from parity.diagnose import Cause, Diagnosis
+from parity.diagnose.constants import factor, proposals
 from parity.diagnose.layers.weight_relations import numbers
 from parity.diagnose.locate import Located
 from parity.diagnose.locate.hooks import NONE, SegmentResult
@@ -34,6 +35,10 @@ MANY, ENOUGH = 32, 4  # samples that are drawn for some on which the losses diff
 _TELLING = WeakKeyDictionary[PairModels, list[tuple[Sample, bool]]]()
 INSIDE = 1e-3  # of an output, how far it is moved from where a loss may have a corner
 SAME = "multiply and add the same on both sides: look at reduction=, and at what is summed or averaged by hand"
+WEIGH = (
+    "the losses' values agree: look at what weighs their terms, and at detach() of torch and stop_gradient of "
+    "TensorFlow on the way to them"
+)
 PART = "give a term, or one side of a threshold, the same weight: a beta or delta, an alpha, the weight of a class"
 
 
@@ -113,16 +118,32 @@ def related(corners: PairModels, example: Sample) -> list[Cause]:
     It is read off one batch of outputs, and proved on several: each is its own probe, the second side's loss beside the
     first's, within what the judge allows for rounding.
     """
-    squares = [criterion.loss(corners, inputs, outputs) for inputs, outputs in _outputs(corners, example)]
-    probes = [_probe(square, square.judge(WHERE).limit) for square in squares]
+    probes, counts = list[Probe](), list[tuple[int, int]]()
+    for inputs, outputs in _outputs(corners, example):
+        square = criterion.loss(corners, inputs, outputs)
+        probes.append(_probe(square, square.judge(WHERE).limit))
+        counts.append((len(next(iter(outputs.values()))), sum(array.size for array in outputs.values())))
     worst = differing(probes)
     # Of losses that differ in one value any factor is right.
     several = len({float(f"{probe.clean:.9g}") for probe in probes if probe.before > probe.limit}) > 1
     if worst is None or not several or not np.isfinite(worst.clean + worst.found):
         return []
+    ways: list[tuple[str, str, Callable[[Array, tuple[int, int]], Array]]] = [
+        ("reduction", "times the number of rows", lambda loss, of: loss * of[0]),
+        ("reduction", "divided by the number of rows", lambda loss, of: loss / of[0]),
+        ("reduction", "times the number of elements", lambda loss, of: loss * of[1]),
+        ("reduction", "divided by the number of elements", lambda loss, of: loss / of[1]),
+        ("reduction", "times the number of elements of a row", lambda loss, of: loss * of[1] / of[0]),
+        ("reduction", "divided by the number of elements of a row", lambda loss, of: loss * of[0] / of[1]),
+    ]
     candidates = (
-        Candidate(name, f"gives torch's loss {how}", SAME, [function(probe.clean) for probe in probes])
-        for name, how, function in numbers(worst.clean, worst.found)
+        Candidate(
+            name, f"gives torch's loss {how}", SAME, [way(p.clean, of) for p, of in zip(probes, counts, strict=True)]
+        )
+        for name, how, way in (
+            *ways,
+            *((name, how, lambda loss, _, of=of: of(loss)) for name, how, of in numbers(worst.clean, worst.found)),
+        )
     )
     return list(islice(proved(WHERE, corners.sides[1], probes, candidates), 1))
 
@@ -133,6 +154,42 @@ def _gradients(corners: PairModels, example: Sample) -> Explained | None:
     failing = [place for place, square in gradients.items() if square.judge(place, norm(gradients)).fails]
     where = ", ".join(f"by output{place}" for place in failing)
     return ([], [f"the losses' values agree, and their gradients {where} differ"]) if failing else None
+
+
+def related_gradients(corners: PairModels, example: Sample) -> list[Cause]:
+    """Explain losses' gradients by the same outputs by a factor, where no edit of what ran says where it is.
+
+    One that is zero everywhere is so many times the other, but not the other of it. Each output has to be explained.
+    """
+    gradients = [
+        criterion.gradients(corners, inputs, _inside(outputs)) for inputs, outputs in _outputs(corners, example)
+    ]
+    causes = list[Cause]()
+    for place in gradients[0]:
+        probes = [_probe(of[place], of[place].judge(place, norm(of)).limit) for of in gradients]
+        turned = [Probe(probe.clean, probe.found, probe.scale) for probe in probes]
+        ways = ((*corners.sides[::-1], probes), (*corners.sides, turned))
+        proofs = [cause for way in ways for cause in _by_a_factor(f"by output{place}", *way)]
+        if differing(probes) and not proofs:
+            return []
+        causes += proofs[:1]
+    return causes
+
+
+def _by_a_factor(by: str, one: str, other: str, probes: Sequence[Probe]) -> Iterator[Cause]:
+    """That a side's gradient is a multiple of the other's in every probe; of zero it is none."""
+    worst = differing(probes)
+    if worst is not None and worst.clean.any() and np.isfinite(worst.clean + worst.found).all():
+        candidates = (
+            Candidate(
+                "gradient scaled" if number else "gradient stopped",
+                f"is {number:.6g} times {other}'s",
+                WEIGH,
+                [number * probe.clean for probe in probes],
+            )
+            for _, number in proposals(factor(worst.clean, worst.found), ())
+        )
+        yield from islice(proved(WHERE, f"{by} of the same outputs, {one}'s gradient", probes, candidates), 1)
 
 
 def _in_part(corners: PairModels, example: Sample) -> list[Cause]:
@@ -150,17 +207,17 @@ def _in_part(corners: PairModels, example: Sample) -> list[Cause]:
     place = int(np.abs(worst.found - worst.clean).argmax())
     if not worst.clean[place]:  # no multiple of zero is anything else
         return []
-    factor = float(f"{worst.found[place] / worst.clean[place]:.6g}")
+    times = float(f"{worst.found[place] / worst.clean[place]:.6g}")
     # The elements that differ have to be this multiple, all of them, and in every batch; which they are may change.
     parts = [np.abs(probe.found - probe.clean) > probe.limit for probe in probes]
-    values = [np.where(part, factor * probe.clean, probe.clean) for part, probe in zip(parts, probes, strict=True)]
+    values = [np.where(part, times * probe.clean, probe.clean) for part, probe in zip(parts, probes, strict=True)]
     if not all(probe.explains(value) for probe, value in zip(probes, values, strict=True)):
         return []
-    if all(probe.explains(factor * probe.clean) for probe in probes):
+    if all(probe.explains(times * probe.clean) for probe in probes):
         return []  # a factor of the whole: an edit says which operation has it
     count, total = (sum(int(figure) for figure in of) for of in ([p.sum() for p in parts], [p.size for p in parts]))
     description = (
-        f"tensorflow's slope is {factor:.6g} times torch's at {count} of {total} elements of outputs, equal elsewhere"
+        f"tensorflow's slope is {times:.6g} times torch's at {count} of {total} elements of outputs, equal elsewhere"
     )
     after = max(gap(probe.found, value) for probe, value in zip(probes, values, strict=True))
     return [Cause("scale", WHERE, f"of the losses, {description}", PART, max(probe.before for probe in probes), after)]
