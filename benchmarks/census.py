@@ -85,7 +85,7 @@ def judged(family: Family, folder: Path) -> Found:
 def _explained(corners: PairModels, fields: Sequence[Field], sides: tuple[str, str]) -> tuple[str, str]:
     """Where the outputs part, and why: a setting, what the port lacks, or a precision that it went through."""
     corners.ensure(OWN)
-    first = operators.operations(corners, OWN, corners.pair.plainest)
+    first = operators.operations(operators.Examples(corners, [(OWN, corners.pair.plainest)]))
     layers = [*dict.fromkeys(one.layer for one in first if one.side == sides[0])]
     assumed = [field for field in fields if field.assumed is not None]
     told = [f"as if `{field.name}` were {field.assumed!r}, not {field.value!r}" for field in assumed]

@@ -176,16 +176,17 @@ def by_operation(corners: PairModels, diagnosis: Diagnosis, at: Sample, loss: bo
         more = [(of.weights, of.inputs) for of, _ in criterion.telling(corners)] if loss else []
         others = (fed(corners, one) for one in checks.forward.beyond(corners))
         examples = [(at.weights, at.inputs), *elsewhere(corners), *more, *others]
-        found_at = (tuple(operators.operations(corners, *example, loss)) for example in examples)
+        runs = operators.Examples(corners, examples, loss)  # recording them takes most of the time
+        found_at = (tuple(operators.operations(runs, number)) for number in range(len(examples)))
         first = next(filter(None, found_at), ())  # an example may hide in rounding what another shows
         if first and search:
-            causes = _together(diagnosis, operators.causes(corners, examples, loss, _known(corners, diagnosis, at)))
+            causes = _together(diagnosis, operators.causes(runs.anew(_known(corners, diagnosis, at))))
             diagnosis = replace(diagnosis, open=()) if causes != diagnosis.causes else diagnosis
         if causes == diagnosis.causes and diagnosis.open:  # what one side's arrays are of the other's
             diagnosis = _related(corners, diagnosis, at)
             causes = diagnosis.causes
         if (first or loss) and not causes:
-            causes = tuple(operators.exchanged(corners, examples, loss))
+            causes = tuple(operators.exchanged(runs.anew({})))
             causes = causes or (tuple(criterion.related(corners, at)) if loss else ())
             doubt = "" if causes else operators.uneditable(corners)
             diagnosis = replace(diagnosis, errors=(*diagnosis.errors, *filter(None, [doubt])))

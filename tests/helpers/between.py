@@ -51,5 +51,5 @@ def given(corners, *scales):
 
 def found(corners, scales=(1.0, 1.0, 3.0)):
     examples = given(corners, *scales)
-    causes = operators.causes(corners, examples) or operators.exchanged(corners, examples)
-    return operators.operations(corners, *examples[0]), causes
+    runs = operators.Examples(corners, examples)
+    return operators.operations(runs), operators.causes(runs) or operators.exchanged(runs.anew({}))

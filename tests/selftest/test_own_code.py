@@ -37,7 +37,7 @@ def test_an_edit_is_the_cause(name, words, clean, monkeypatch):
     monkeypatch.setattr(search, "WORK", 1500)
     fault = FAULTS[name]
     corners = fault.inject(OWN[fault.pair], clean[fault.pair])
-    causes = operators.causes(corners, elsewhere(corners)[:2])
+    causes = operators.causes(operators.Examples(corners, elsewhere(corners)[:2]))
 
     assert OTHERWISE.get(name, fault.cause) in {cause.name for cause in causes}
     assert all(any(word in cause.told for cause in causes) for word in words), causes
@@ -46,7 +46,7 @@ def test_an_edit_is_the_cause(name, words, clean, monkeypatch):
 def test_an_input_that_is_taken_for_another_is_named():
     fault = next(fault for fault in images.FAULTS if fault.name == "the target for an input")
     corners = fault.inject(OWN[fault.pair])
-    [cause] = operators.causes(corners, elsewhere(corners)[:2])
+    [cause] = operators.causes(operators.Examples(corners, elsewhere(corners)[:2]))
 
     assert "is input['target'] in torch, and input['place'] in tensorflow" in cause.told
 
@@ -56,5 +56,5 @@ def test_the_same_by_other_operations_has_no_cause(clean):
     corners = twin.inject(OWN[twin.pair], clean[twin.pair])
     [given, *_] = examples = elsewhere(corners)[:2]
 
-    assert operators.operations(corners, *given) == []
-    assert operators.causes(corners, examples) == []
+    assert operators.operations(operators.Examples(corners, [given])) == []
+    assert operators.causes(operators.Examples(corners, examples)) == []

@@ -26,19 +26,18 @@ A family is a function from a `Spot` (an operation that may be edited) to propos
 its kind, and name it in `families`, among those of its level; nothing else has to know.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from parity.backends import BACKENDS
-from parity.backends.hooks import Settings
 from parity.backends.operations import Operation
 from parity.backends.protocol import Traceable
 from parity.canonical.weights import Weights
 from parity.checks.results import Cause, DifferingOperation, OperationPair
 from parity.diagnose.operators import search
 from parity.diagnose.operators.align import Alignment
-from parity.diagnose.operators.examples import Examples, recorded
+from parity.diagnose.operators.examples import Examples as Examples
+from parity.diagnose.operators.examples import recorded
 from parity.diagnose.operators.nodes import placed
 from parity.diagnose.operators.proposal import at, called, once
 from parity.diagnose.operators.search import Runs
@@ -53,17 +52,16 @@ PLAIN = 2  # edits that are taken where no single one explains as much, without 
 ORDERS = ("order", "flatten order")  # causes of a place that reads the same numbers in another order
 
 
-def exchanged(corners: PairModels, examples: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:
+def exchanged(examples: Examples) -> list[Cause]:
     """Causes where no edit is one: two operations whose results, exchanged, leave nothing of the difference.
 
     Of losses that agree as they were recorded: that they do so in a graph alone (`_outside_a_graph`).
     """
-    runs = Examples(corners, examples, loss)
-    if loss and not any(map(runs.differs_in_a_graph, range(len(examples)))):
-        return _outside_a_graph(runs)
-    if uneditable(corners) or corners.pair.own_weights:  # of other parameters the same operation makes something else
+    if examples.loss and not any(map(examples.differs_in_a_graph, range(len(examples.given)))):
+        return _outside_a_graph(examples)
+    if uneditable(examples.corners) or examples.corners.pair.own_weights:  # of other parameters it makes something else
         return []
-    return _proved(runs, 0, "", exchange=True, alone=True)
+    return _proved(examples, 0, "", exchange=True, alone=True)
 
 
 def _outside_a_graph(examples: Examples) -> list[Cause]:
@@ -84,21 +82,18 @@ def _outside_a_graph(examples: Examples) -> list[Cause]:
     return [Cause("from_logits", "", claim, fix, examples.eagerly(0), graph.alignment.gap)]
 
 
-def causes(
-    corners: PairModels, batches: Sequence[tuple[Weights, Any]], loss: bool = False, settings: Settings | None = None
-) -> list[Cause]:
+def causes(examples: Examples) -> list[Cause]:
     """The edits of torch's run on the first of these examples that leave nothing of the difference on any.
 
     Where the first do not show it, the next ones; then those of a run whose operations that do several things at once
     are taken apart. With other `settings` of torch's layers, what these do not explain.
     """
-    examples = Examples(corners, batches, loss, settings or {})
     masked = _masks(examples)
     if masked:
         return masked
-    if uneditable(corners):
+    if uneditable(examples.corners):
         return []
-    shown = [number for number in range(len(batches)) if examples.differs(number)][:BASES]
+    shown = [number for number in range(len(examples.given)) if examples.differs(number)][:BASES]
     # First only what helps at once, in both forms of the run: most causes are one edit, and a whole search takes many
     # times as long.
     for quick in (True, False):
@@ -196,9 +191,12 @@ def _masks(examples: Examples) -> list[Cause]:
     return [Cause("mask missing", masked[0], description, fix, before, after)]
 
 
-def operations(corners: PairModels, weights: Weights, inputs: Inputs, loss: bool = False) -> list[DifferingOperation]:
-    """Of each side, the first operations that make something else of what both have: a few, each at its own place."""
-    runs = recorded(corners, weights, inputs, loss, _form(corners))
+def operations(examples: Examples, number: int = 0) -> list[DifferingOperation]:
+    """Of each side, on one of these examples, the first operations that make something else of what both have: a few,
+    each at its own place.
+    """
+    corners = examples.corners
+    runs = examples.runs(number, _form(corners))
     alignment = runs.alignment
     if not any(alignment.parted) and alignment.gap > alignment.limit:  # all numbers are there, in another order
         alignment = replace(runs, strict=True).alignment

@@ -61,6 +61,11 @@ class Examples:
     work: list[float] = field(default_factory=lambda: [search.SEARCH * search.WORK])  # that is left
     limits: dict[int, float] = field(default_factory=dict)  # by TensorFlow's float32 error, of examples where it counts
 
+    def anew(self, settings: Settings) -> "Examples":
+        """The same examples, for another search with all of its limit; and the same runs, where the settings are."""
+        known = self.known if settings == self.settings else {}
+        return Examples(self.corners, self.given, self.loss, settings, known, limits=self.limits)
+
     def runs(self, number: int, form: str = "") -> Runs:
         """The runs on one example; the models hold its weights then, which torch's run takes as they are."""
         weights, inputs = self.given[number]
