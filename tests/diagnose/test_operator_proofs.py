@@ -3,8 +3,10 @@
 import tensorflow as tf
 import torch
 
+from parity.diagnose import Diagnosis, explain
 from parity.diagnose.operators import search
-from tests.helpers.between import found, pair
+from parity.inputs.arrays import Sample
+from tests.helpers.between import found, given, pair
 
 
 def coupled(x):
@@ -66,3 +68,23 @@ def test_weights_that_amplify_rounding_keep_no_cause_from_being_proved():
     _, [cause] = found(pair(cancelling, cancelling_there), (1.0, 8.0, 1.0))
 
     assert "with cos in its place it makes what tensorflow does" in cause.told
+
+
+def test_each_example_is_recorded_once_for_all_that_is_asked_of_it(monkeypatch):
+    """The first operations, the causes, and exchanged results behind them."""
+    corners, asked = pair(lambda x: x.erfinv().nan_to_num(), lambda x: tf.nn.relu(x) * 0.5), []
+    at = Sample(*given(corners, 1.0)[0])
+    for model in {type(model) for model in corners.models.values()}:
+        record = model.record
+
+        def counted(model, inputs, loss=False, form="", record=record):
+            asked.append((type(model).__module__, model.dtype, corners.loaded, inputs.tobytes(), form))
+            return record(model, inputs, loss, form)
+
+        monkeypatch.setattr(model, "record", counted)
+    monkeypatch.setattr(search, "WORK", 1)
+    monkeypatch.setattr(explain.checks.forward, "beyond", lambda _: ())
+    diagnosis = explain.by_operation(corners, Diagnosis(), at)
+
+    assert diagnosis.operations
+    assert len(asked) == len(set(asked))

@@ -9,14 +9,13 @@ from torch import nn
 from parity import Pair
 from parity.backends.operations import Trace
 from parity.checks import forward, runner
-from parity.diagnose import Diagnosis, explain, operators
+from parity.diagnose import operators
 from parity.diagnose.explain import diagnose
 from parity.diagnose.operators import search
 from parity.diagnose.operators.align import aligned
 from parity.diagnose.operators.orders import orders, taken
 from parity.diagnose.operators.proposal import written
 from parity.diagnose.wording import why
-from parity.inputs.arrays import Sample
 from parity.pair.models import PairModels
 from tests.helpers import between
 from tests.helpers.between import IMAGES, Keras, Torch, found, given, pair, same
@@ -204,26 +203,6 @@ def test_what_closes_one_example_alone_is_no_cause():
 
     assert [cause.name for cause in operators.causes(operators.Examples(corners, [one]))] == ["scale"]
     assert operators.causes(operators.Examples(corners, [one, two])) == []
-
-
-def test_each_example_is_recorded_once_for_all_that_is_asked_of_it(monkeypatch):
-    """The first operations, the causes, and exchanged results behind them."""
-    corners, asked = pair(lambda x: x.erfinv().nan_to_num(), lambda x: tf.nn.relu(x) * 0.5), []
-    at = Sample(*given(corners, 1.0)[0])
-    for model in {type(model) for model in corners.models.values()}:
-        record = model.record
-
-        def counted(model, inputs, loss=False, form="", record=record):
-            asked.append((type(model).__module__, model.dtype, corners.loaded, inputs.tobytes(), form))
-            return record(model, inputs, loss, form)
-
-        monkeypatch.setattr(model, "record", counted)
-    monkeypatch.setattr(search, "WORK", 1)
-    monkeypatch.setattr(explain.checks.forward, "beyond", lambda _: ())
-    diagnosis = explain.by_operation(corners, Diagnosis(), at)
-
-    assert diagnosis.operations
-    assert len(asked) == len(set(asked))
 
 
 def test_an_order_is_one_of_rows_whatever_stands_in_them():
