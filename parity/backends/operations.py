@@ -101,7 +101,7 @@ class Operation:
     """One operation of a run: what it takes by argument and makes, as places in the trace's values; its settings.
 
     `layer` is the path of the innermost layer that it is in, `line` the innermost line of the user's code; `whole` says
-    that it takes nothing but values of the trace.
+    that it takes nothing but values of the trace, `detached` that it runs where the code has turned gradients off.
     """
 
     name: str
@@ -111,6 +111,7 @@ class Operation:
     layer: str
     line: Line | None
     whole: bool = True
+    detached: bool = False
 
 
 @dataclass
@@ -222,7 +223,8 @@ class Pull:
 
     It is `change` of the gradient by what the operation makes and of the value where `past` it, as if the operation
     were not there; else of what it is. Where `called`, that is what the operation of this `name` gives with these
-    arguments. A pull of a hook leaves it out.
+    arguments. A pull of a hook leaves it out. The operations `attached` have
+    gradients where the code has turned them off.
     """
 
     operation: int
@@ -231,6 +233,7 @@ class Pull:
     past: bool = False
     called: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
+    attached: Sequence[int] = ()
 
 
 class Editable(Protocol):

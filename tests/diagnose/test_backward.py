@@ -130,7 +130,7 @@ def halved(x):
 
 FAULTS = {  # side, operation, what stands in its line, the cause
     detached: ("torch", "detach()", "torch.tanh(x.detach())", "gradient stopped"),
-    without_gradient: ("torch", "tanh()", "added = torch.tanh(x)", ""),
+    without_gradient: ("torch", "tanh()", "added = torch.tanh(x)", "gradient stopped"),
     by_function: ("torch", "tanh()", "return torch.tanh(x)", "activation"),
     turned: ("torch", "view_as()", "return x.view_as(x)", "gradient scaled"),
     stopped: ("tensorflow", "StopGradient()", "tf.stop_gradient(x)", "gradient stopped"),
@@ -166,6 +166,24 @@ def test_the_first_operation_whose_gradient_differs_is_told_with_its_line(fault)
     assert [cause.name for cause in causes] == [name] * bool(name)
     assert all(f"({Path(__file__).name}:{own.line})" in cause.told for cause in causes)
     assert all(0 < cause.after < 1e-9 * cause.before for cause in causes)  # measured: there is rounding in it
+
+
+def partly_without_gradient(x):
+    with torch.no_grad():
+        share = torch.tanh(x) / (1.5 + x.square().mean((2, 3), keepdim=True))
+    return x + share.sin()
+
+
+def partly_there(x):
+    return x + tf.sin(tf.tanh(x) / (1.5 + tf.reduce_mean(tf.square(x), (1, 2), keepdims=True)))
+
+
+def test_all_that_no_grad_surrounds_is_one_cause_at_its_last_line():
+    _, [cause] = parted(pair(partly_without_gradient, partly_there))
+
+    assert cause.name == "gradient stopped"
+    assert "torch computes div() (test_backward.py:" in cause.told
+    assert "(no_grad)" in cause.told
 
 
 def test_gradients_that_are_cut_off_at_two_numbers_are_told_with_both():

@@ -53,6 +53,29 @@ def test_a_single_turn_that_the_other_side_repeats_is_told():
     assert "torch does these 2 operations once, tensorflow twice: tanh(), add(" in cause.told
 
 
+def gated(x):
+    state, outputs = torch.zeros_like(x[:, :, 0]), []
+    for step in range(x.shape[2]):
+        state = 0.5 * state + x[:, :, step].tanh()
+        outputs.append((x[:, :, step] + 0.7 * state).sigmoid())
+    return torch.stack(outputs, 2)
+
+
+def gated_by_the_old_state(x):
+    state, outputs = tf.zeros_like(x[:, 0]), []
+    for step in range(x.shape[1]):
+        old, state = state, 0.5 * state + tf.tanh(x[:, step])
+        outputs.append(tf.sigmoid(x[:, step] + 0.7 * old))
+    return tf.stack(outputs, 1)
+
+
+def test_what_a_turn_takes_of_the_turn_before_is_one_cause_with_the_first_turn():
+    _, [cause] = found(pair(gated, gated_by_the_old_state))
+
+    assert cause.name == "operand"
+    assert "of the same turn of the loop in torch, and of the turn before in tensorflow" in cause.told
+
+
 def test_as_many_turns_have_no_cause():
     assert found(pair(balanced(3), balanced_last(3))) == ([], [])
 

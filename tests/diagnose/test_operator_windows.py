@@ -146,6 +146,30 @@ PADDED = {
 }
 
 
+def bins(kind, size):
+    return lambda x: getattr(nn.functional, f"adaptive_{kind}_pool2d")(x, size).sin()
+
+
+def windows(kind, reach, padding="VALID"):
+    return lambda x: tf.sin(getattr(tf.nn, f"{kind}_pool2d")(x, reach, reach, padding))
+
+
+POOLED = {  # of an image of 6 x 4: 6 // 4 places is a window of one
+    "of a mean": (bins("avg", (4, 2)), windows("avg", (1, 2)), "0:2, 1:3, 3:5, 4:6, then 0:2, 2:4", "[1, 2] by steps"),
+    "of a maximum": (bins("max", (4, 2)), windows("max", (1, 2)), "0:2, 1:3, 3:5, 4:6, then 0:2, 2:4", "[1, 2] by"),
+    "padded": (bins("avg", 3), windows("avg", (2, 2), "SAME"), "0:2, 2:4, 4:6, then 0:2, 1:3, 2:4", "[2, 2] by steps"),
+}
+
+
+@pytest.mark.parametrize(("ours", "theirs", "mine", "others"), POOLED.values(), ids=POOLED)
+def test_windows_of_another_width_and_step_are_told_with_the_bins_of_an_adaptive_pooling(ours, theirs, mine, others):
+    _, [cause] = found(pair(ours, theirs))
+
+    assert cause.name == "argument"
+    assert mine in cause.told
+    assert others in cause.told
+
+
 @pytest.mark.parametrize(("ours", "theirs", "name", "words"), PADDED.values(), ids=PADDED)
 def test_what_a_padding_holds_is_the_cause_however_it_is_written(ours, theirs, name, words):
     _, [cause] = found(pair(ours, theirs))

@@ -4,6 +4,7 @@ Its counterpart is `parity/backends/tensorflow/backward.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,8 @@ class Pulling:
         self._trained = trained
         self._pulls = {(pull.operation, pull.place): pull for pull in pulls}
         self._named = {pull.operation: pull for pull in pulls if pull.called}
+        self._attached = {operation for pull in pulls for operation in pull.attached}
+        self._own = 0  # functions with a gradient of their own that run
         self._hooked: dict[tuple[int, int], Array] = {}
         self._passed: list[tuple[Any, Pull]] = []  # what an operation takes whose gradient goes past it
         self._inside: list[tuple[Any, Pull]] = []  # the same inside of a function with a gradient of its own
@@ -46,7 +49,12 @@ class Pulling:
             known: Any = super(single, kind)
             if kind is _Pulled:
                 return known.apply(*args)
-            return self._going_past(known.apply(*(self._alone(one, places) for one in args)), places)
+            self._own += 1
+            try:
+                result = known.apply(*(self._alone(one, places) for one in args))
+            finally:
+                self._own -= 1
+            return self._going_past(result, places)
 
         single.apply = classmethod(apply)
         try:
@@ -77,6 +85,14 @@ class Pulling:
                 self._kept += [result, straight]  # so that no id comes again
                 result = straight
         return result
+
+    def detached(self) -> bool:
+        """Whether the code has turned gradients off, as by no_grad()."""
+        return not torch.is_grad_enabled() and not self._own
+
+    def attaching(self, operation: int) -> AbstractContextManager[None]:
+        """With gradients, where a pull says that the operation has them."""
+        return torch.enable_grad() if operation in self._attached else nullcontext()
 
     def taken(self, operation: int, leaves: Sequence[Any], refs: Mapping[int, int]) -> list[Any]:
         """The leaves of an operation's arguments, each value exchanged for one that stands for this use alone."""

@@ -4,7 +4,7 @@ Its counterpart is `parity/backends/tensorflow/operations.py`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -163,13 +163,15 @@ class Recorded:
             # An operation in place: what is recorded is the value before it, and another value behind it.
             self._tensors[first] = self._tensors[first].detach().clone()  # what is written is no longer what it was
         taped, hooks = torch.is_grad_enabled(), self._pulling is not None and function is torch.Tensor.register_hook
-        if self._pulling and not written and not hooks:
-            leaves = self._pulling.taken(len(self._calls), leaves, refs)
-            args, kwargs = self._pulling.called(len(self._calls), function, *pytree.tree_unflatten(leaves, nesting))
-        elif self._pulling and hooks:
-            args = [args[0], self._pulling.hook(len(self._calls), refs[0], args[1])]
-        result = function(*args, **kwargs)
-        result = self._pulling.past(len(self._calls), result) if self._pulling else result
+        detached = self._pulling is not None and self._pulling.detached()
+        with self._pulling.attaching(len(self._calls)) if self._pulling else nullcontext():
+            if self._pulling and not written and not hooks:
+                leaves = self._pulling.taken(len(self._calls), leaves, refs)
+                args, kwargs = self._pulling.called(len(self._calls), function, *pytree.tree_unflatten(leaves, nesting))
+            elif self._pulling and hooks:
+                args = [args[0], self._pulling.hook(len(self._calls), refs[0], args[1])]
+            result = function(*args, **kwargs)
+            result = self._pulling.past(len(self._calls), result) if self._pulling else result
         if written and result is None and refs:
             result = leaves[next(iter(refs))]
         tensors = [leaf for leaf in pytree.tree_leaves(result) if torch.is_tensor(leaf)]
@@ -190,7 +192,7 @@ class Recorded:
         stack = list(frames())
         line = users(((frame.f_code.co_filename, frame.f_lineno) for frame in stack), FRAMEWORK)
         self.trace.operations.append(
-            Operation(signatures.name(function), takes, makes, settings, self._layer(stack), line)
+            Operation(signatures.name(function), takes, makes, settings, self._layer(stack), line, detached=detached)
         )
         return result
 

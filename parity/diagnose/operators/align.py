@@ -122,6 +122,40 @@ class Alignment:
         return first, second
 
 
+def opposite(before: Alignment, after: Alignment, places: Iterable[int]) -> Operation | None:
+    """TensorFlow's operation that stands in the place of what made these values of torch's, as an edit shows it.
+
+    It makes the first value behind them that has a counterpart after the edit, and had none before it.
+    """
+    here, makers = after.traces[0], after.traces[1].makers()
+    takers = defaultdict[int, list[int]](list)
+    for one in here.operations:
+        for _, place in one.takes:
+            takers[place] += one.makes
+    waiting, seen = [*places], set[int]()
+    while waiting:
+        place = waiting.pop(0)
+        if place in seen:
+            continue
+        seen.add(place)
+        new = [of for of in after.twins[0].get(place, ()) if of not in before.twins[1]] or _masks(before, after, place)
+        if results := [of for of in new if of in makers]:
+            return makers[min(results)]
+        waiting += takers[place]
+    return None
+
+
+def _masks(before: Alignment, after: Alignment, place: int) -> list[int]:
+    """TensorFlow's masks that hide, or show, the places that an edited one of torch's does, and did not before it."""
+    mine, was = (of.traces[0].values[place].array for of in (after, before))
+    if mine is None or was is None or mine.dtype.kind != "b" or mine.all() or not mine.any():
+        return []
+    of_size = [(at, of.array) for at, of in enumerate(after.traces[1].values) if of.sketch.size == mine.size]
+    masks = [(at, of.ravel()) for at, of in of_size if of is not None and of.dtype.kind == "b"]
+    same = [(at, of) for at, of in masks if any(np.array_equal(of, one) for one in (mine.ravel(), ~mine.ravel()))]
+    return [at for at, of in same if not any(np.array_equal(of, one) for one in (was.ravel(), ~was.ravel()))]
+
+
 def aligned(
     first: Trace, second: Trace, dtype: str, strict: bool = False, rounded: bool = False, fine: bool = False
 ) -> Alignment:

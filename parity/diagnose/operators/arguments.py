@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends.operations import Edit
+from parity.diagnose.operators.indices import MANY, indices, moved, slices
 from parity.diagnose.operators.names import CHOICES, PRODUCTS, SUMS, of_argument
 from parity.diagnose.operators.proposal import Proposal, Spot, always, called, constant, flat, written
 from parity.pair.thresholds import ENDS
@@ -40,7 +41,6 @@ AXES = ("dim", "axis", "dims")
 USUAL = (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12)  # epsilons
 SHORT = 40  # letters of two values that are told in a heading
 KNOWN = 8  # numbers that are tried for two at once
-MANY = 130  # lists of numbers that are tried for one
 
 
 def arguments(spot: Spot) -> Iterator[Proposal]:
@@ -65,7 +65,7 @@ def arguments(spot: Spot) -> Iterator[Proposal]:
             real = known if type(value) is int and spot.operation.name in REAL else ()
             yield from _smoothed(spot, argument, value)
             hidden = (-inf,) if type(value) is float and spot.operation.name in CHOICES else ()
-            for other in (*hidden, *_values(value, known), *real, *_indices(spot, value), *_slices(spot, value)):
+            for other in (*hidden, *_values(value, known), *real, *indices(spot, value), *slices(spot, value)):
                 where = places[0] if places else argument
                 yield from _in_proportion(spot, argument, value, other)
                 yield _argument(spot, argument, value, other, constant(spot.number, where, other))
@@ -187,13 +187,14 @@ def _axes(spot: Spot, value: Any) -> list[Any]:
 def _lists(spot: Spot, value: Sequence[Any], known: Sequence[float]) -> Iterator[list[Any]]:
     """One number another, then all of them: any that stand here or there; and the other side's own lists."""
     for place, one in enumerate(value):
-        for other in (*_values(one, known), *_slices(spot, one)):
+        for other in (*_values(one, known), *slices(spot, one)):
             yield [*value[:place], other, *value[place + 1 :]]
-    slices = [place for place, one in enumerate(value) if isinstance(one, slice)]
-    if len(slices) > 1:  # two axes in each other's place
-        for one, two in combinations(slices, 2):
+    sliced = [place for place, one in enumerate(value) if isinstance(one, slice)]
+    if len(sliced) > 1:  # two axes in each other's place
+        for one, two in combinations(sliced, 2):
             order = {one: two, two: one}
             yield [value[order.get(place, place)] for place in range(len(value))]
+    yield from moved(value, known)
     if not all(type(one) is int for one in value):
         return
     for there in _whole(spot):
@@ -240,35 +241,6 @@ def _values(value: Any, known: Sequence[float]) -> list[Any]:
     if isinstance(value, str):
         return [word for words in WORDS if value in words for word in words if word != value]
     return []
-
-
-def _slices(spot: Spot, value: Any) -> Iterator[slice]:
-    """The slice begins or ends elsewhere, by one place or two, or takes each of several."""
-    if not isinstance(value, slice):
-        return
-    start, stop, step = value.start, value.stop, value.step
-    if not all(one is None or type(one) is int for one in (start, stop, step)):
-        return
-    for by in (1, -1, 2, -2):
-        begins = max((start or 0) + by, 0) if (start or 0) >= 0 else start + by
-        ends = None if stop is None or (stop + by == 0 and stop < 0) else stop + by
-        yield from (slice(begins, ends, step), slice(begins, stop, step), slice(start, ends, step))
-    yield from (slice(None, None, step), slice(start, stop, 2), slice(start, stop, None))
-    if start and stop is None:  # the other end
-        yield from (slice(None, -start, step), slice(None, start, step))
-    if stop is not None and not start:
-        yield from (slice(-stop, None, step), slice(stop, None, step))
-    for length in spot.run.trace.values[spot.operation.takes[0][1]].shape if spot.operation.takes else ():
-        yield from (slice(None, length // 2), slice(length // 2, None), slice(None, None, 2), slice(1, None, 2))
-
-
-def _indices(spot: Spot, value: Any) -> Iterator[int]:
-    """Any place along an axis, of a whole number that may be one."""
-    if type(value) is int:
-        lengths = {length for _, place in spot.operation.takes for length in spot.run.trace.values[place].shape}
-        yield from (length - 1 for length in lengths if length - 1 != value)
-        if spot.operation.name == "__getitem__":
-            yield from (place for place in range(min(max(lengths, default=0), 16)) if place != value)
 
 
 def _numbers(spot: Spot) -> set[float]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from parity.diagnose.operators.arguments import arguments, constants, together
 from parity.diagnose.operators.arrangements import arranged, rearranged, turned
 from parity.diagnose.operators.attention import interchanged
+from parity.diagnose.operators.factors import scaled, scaled_along
 from parity.diagnose.operators.formulas import instead
 from parity.diagnose.operators.masks import masked, opened
 from parity.diagnose.operators.masks import others as other_masks
@@ -18,9 +19,9 @@ from parity.diagnose.operators.others import appended, exchanges, inserted, pref
 from parity.diagnose.operators.positions import ends
 from parity.diagnose.operators.proposal import Proposal, Spot, always
 from parity.diagnose.operators.ranges import overflowing
-from parity.diagnose.operators.repeats import repeated
-from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings, unset
-from parity.diagnose.operators.windows import averaged, filled
+from parity.diagnose.operators.repeats import lagging, repeated
+from parity.diagnose.operators.rewrites import rewrites, shifted, siblings, unset
+from parity.diagnose.operators.windows import averaged, filled, pooled
 
 Kind = Callable[[Spot], Iterator[Proposal]]
 SINGLE: tuple[Kind, ...] = (opened, arguments, omitted, unset, siblings, functions)  # of one operation, the plainest
@@ -35,11 +36,11 @@ PLAIN: tuple[Kind, ...] = (
     masked,
 )
 BESIDE: tuple[Kind, ...] = (opened, omitted, unset, arguments, siblings, inverted, elsewhere, arranged)
-LAST: tuple[Kind, ...] = (other_masks, replaced, averaged, filled, scaled, turned)
+LAST: tuple[Kind, ...] = (other_masks, replaced, averaged, filled, pooled, scaled, scaled_along, turned)
 WHOLE: tuple[Kind, ...] = (swapped,)  # is the cause alone, or none
 MOVES: tuple[Kind, ...] = (exchanged, deferred, moved, relocated, prefixed, appended)
 # What could be said of much, and is not where something else shows at the end alone.
-LOOSE: tuple[Kind, ...] = (shifted, scaled, replaced, turned, of_results, relocated)
+LOOSE: tuple[Kind, ...] = (shifted, scaled, scaled_along, replaced, turned, of_results, relocated)
 ORDERS: tuple[Kind, ...] = (arranged, rearranged, turned)
 # Edits that are also made of all operations that are alike.
 EVERYWHERE: tuple[Kind, ...] = (*SINGLE, inverted, rewrites, turned, shifted, scaled)
@@ -49,7 +50,7 @@ def levels(first: Sequence[int], beside: Sequence[int], exchange: bool) -> list[
     """What is tried of which operations, the plainest first."""
     both = (*first, *beside)
     return [
-        [((repeated, rewrites, parts, interchanged, constants, ends), number) for number in both],
+        [((repeated, lagging, rewrites, parts, interchanged, constants, ends), number) for number in both],
         [*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)],
         [((shifted, overflowing), number) for number in both],
         [((together, instead), number) for number in first],

@@ -18,14 +18,17 @@ def opened(spot: Spot) -> Iterator[Proposal]:
     """A mask that an operation makes hides nothing: everything counts, whichever way round it says so."""
     array = spot.run.trace.values[spot.operation.makes[0]].array if len(spot.operation.makes) == 1 else None
     users = [spot.run.trace.operations[number] for place in spot.operation.makes for number, _ in spot.takers(place)]
-    if not hiding(array) or (
-        array is not None and array.dtype.kind == "f" and not any(hides(of, array) for of in users)
-    ):
+    # A condition that holds everywhere, or nowhere, on this example may hide something on others.
+    if array is None or not array.size or not (array.dtype.kind == "b" or hiding(array)):
+        return
+    if array.dtype.kind == "f" and not any(hides(of, array) for of in users):
         return
     here = f"{called(spot.operation)}{spot.place}"
     behind = {one.name for one in spot.run.trace.operations[spot.number :]}
     fills: tuple[tuple[object, Callable[[Array], Array]], ...] = ((1, np.ones_like), (0, np.zeros_like))
     for value, fill in fills:
+        if np.array_equal(fill(array), array):
+            continue
         yield Proposal(
             always(Edit(spot.number, after=fill)),
             "positions" if "cumsum" in behind else "mask missing",

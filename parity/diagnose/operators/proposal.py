@@ -44,6 +44,7 @@ RECURRENT = (
     "the final states (of the first layer forward, backward, then of the next) of",
     "the final cell states (of the first layer forward, backward, then of the next) of",
 )
+THERE = "\x1e"  # around what TensorFlow does there, in a proposal's text
 NEAR = 40  # values behind the place where TensorFlow's run parts that could stand in a torch operation's place
 
 
@@ -143,8 +144,8 @@ class Spot:
 
     @property
     def by(self) -> str:
-        """What TensorFlow does there."""
-        return f": {called(self.parted[0])}{at(self.parted[0])}" if self.parted else ""
+        """What TensorFlow does there, as far as is known before an edit is proved; `opposed` writes what it shows."""
+        return f"{THERE}: {called(self.parted[0])}{at(self.parted[0])}{THERE}" if self.parted else ""
 
     def alike(self, number: int) -> list[int]:
         """The numbers of the operations that one line of code does with the same settings, this one among them."""
@@ -240,6 +241,13 @@ def hides(operation: Operation, array: Array | None) -> bool:
         return bool(((array == 0) | (array <= NOTHING_LEFT)).all() and array.any() and not array.all())
     joins = operation.name in PRODUCTS | CHOICES
     return hiding(array) and (joins or (array is not None and array.dtype.kind == "b"))
+
+
+def opposed(texts: Sequence[str], operation: Operation | None) -> list[str]:
+    """The texts of a proposal in which what TensorFlow does there is this operation, if it stands anywhere."""
+    there = f": {called(operation)}{at(operation)}" if operation and at(operation) else ""
+    parted = [text.split(THERE) for text in texts]
+    return ["".join(there or part if at % 2 else part for at, part in enumerate(parts)) for parts in parted]
 
 
 def always(*edits: Edit) -> Callable[[Trace], Sequence[Edit]]:

@@ -8,7 +8,7 @@ torch's loss is run once more with these forms; the cause is what leaves nothing
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import islice, product
+from itertools import groupby, islice, product
 from typing import Any
 
 import numpy as np
@@ -243,6 +243,7 @@ def _hooked(back: Backward) -> Iterator[Change]:
 
 def _stopped(back: Backward, there: Backward) -> Iterator[list[Change]]:
     """Changes where one side stops a gradient: it passes in torch, or is stopped by what takes the same value there."""
+    yield from _attached(back)
     passed = Form("gradient stopped", "no gradient passes torch's {}; in tensorflow it does", STOPPED, past=True)
     for number, one in enumerate(back.own.operations):
         for _, place in one.takes if one.name == "detach" else ():
@@ -260,6 +261,21 @@ def _stopped(back: Backward, there: Backward) -> Iterator[list[Change]]:
         ]
         yield changes
         yield from ([change] for change in changes if len(changes) > 1)
+
+
+def _attached(back: Backward) -> Iterator[list[Change]]:
+    """What runs one behind another where the code has turned gradients off has them, as in TensorFlow."""
+    for detached, group in groupby(enumerate(back.own.operations), lambda of: of[1].detached):
+        block = [*group]
+        results = [place for _, one in block for place in one.makes]
+        if not detached or not any(np.any(back.own.gradients.get(place, 0.0)) for place in results):
+            continue
+        if any(one.name.endswith("_") and not one.name.endswith("__") for _, one in block):  # it writes what it takes
+            continue
+        number, last = block[-1]
+        claim = "torch computes {} where gradients are turned off (no_grad), and none passes; in tensorflow it does"
+        form = Form("gradient stopped", claim, STOPPED)
+        yield [(Pull(number, -1, form.change, attached=[at for at, _ in block]), form, last, "")]
 
 
 def _fits(

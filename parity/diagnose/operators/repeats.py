@@ -5,10 +5,14 @@ A trace has every turn, unrolled. Operations of one name, line and layer that co
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from parity.backends.operations import Edit, Operation, Turns
 from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called
+from parity.dtypes import Array
 
 LONG = 24  # operations at most of a turn
 MANY = 32  # numbers of turns that are tried, at most
@@ -48,6 +52,38 @@ def repeated(spot: Spot) -> Iterator[Proposal]:
             yield from _more(spot, loop)
     if not (loops or parted):
         yield from _once(spot)
+
+
+def lagging(spot: Spot) -> Iterator[Proposal]:
+    """Propose that an operation of a loop takes what the turn before made: in the first turn zeros, as a state has."""
+    operations, values = spot.run.trace.operations, spot.run.trace.values
+    turns = [number for number, one in enumerate(operations) if _key(one) == _key(spot.operation) != ()]
+    if len(turns) < 2 or turns[0] != spot.number:
+        return
+    makers, leaves = spot.run.trace.makers(), [spot.run.leaves(number) for number in turns]
+    for at_leaf, leaf in enumerate(spot.leaves if len({*map(len, leaves)}) == 1 else ()):
+        taken = [of[at_leaf].place for of in leaves]
+        sources = [makers.get(place) if place is not None else None for place in taken]
+        keys = {_key(one) if one else () for one in sources}
+        shapes = {values[place].shape for place in taken if place is not None}
+        if len(keys) > 1 or () in keys or len(shapes) > 1 or len({*taken}) < len(taken):
+            continue
+        first = Edit(turns[0], at_leaf, partial(_nothing, at_leaf))
+        later = [Edit(number, at_leaf, take=place) for number, place in zip(turns[1:], taken, strict=False)]
+        source = spot.origin(taken[0] or 0)
+        yield Proposal(
+            always(first, *later),
+            "operand",
+            f"the {leaf.argument} of {spot.operation.name}{spot.place} is {source} of the same turn of the loop in "
+            f"torch, and of the turn before in tensorflow{spot.by}; so in {len(turns)} turns",
+            f"give {spot.operation.name}{spot.place} what the same turn has made on both sides: before the state is "
+            "written, or behind it",
+            subject=f"the {leaf.argument} of {spot.operation.name} of the turn before",
+        )
+
+
+def _nothing(place: int, arguments: Sequence[Any]) -> Array:
+    return np.zeros_like(arguments[place])
 
 
 def _loops(spot: Spot) -> Iterator[Loop]:

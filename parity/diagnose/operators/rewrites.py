@@ -10,12 +10,10 @@ import numpy as np
 from parity.backends.operations import Edit
 from parity.diagnose.operators.moves import floored
 from parity.diagnose.operators.names import ACTIVATIONS
-from parity.diagnose.operators.operands import LONE
 from parity.diagnose.operators.paddings import JOINS, joined, padded_by
 from parity.diagnose.operators.proposal import Proposal, Spot, always, called
 from parity.diagnose.operators.resizing import resized
 from parity.diagnose.operators.windows import cropped, padded
-from parity.diagnose.search import within
 from parity.dtypes import Array
 
 REDUCTIONS: dict[str, Callable[[Array], Array]] = {
@@ -243,39 +241,3 @@ def shifted(spot: Spot) -> Iterator[Proposal]:
             "from another start",
             f"count from the same number on both sides{spot.place}",
         )
-
-
-def scaled(spot: Spot) -> Iterator[Proposal]:
-    """The result times a constant, solved for: one of TensorFlow's values is a multiple of it."""
-    operation, values = spot.operation, spot.run.trace.values
-    value = values[operation.makes[0]] if len(operation.makes) == 1 else None
-    if value is None or value.array is None or not value.sketch.rich or value.array.dtype.kind != "f":
-        return
-    seen = set[float]()
-    for place in spot.alignment.wanted:
-        other = spot.there.values[place]
-        ratio = other.sketch.largest / value.sketch.largest if other.sketch.size == value.sketch.size else 0.0
-        for factor in (ratio, -ratio):
-            if ratio and np.isfinite(ratio) and _multiple(value.ordered, other.ordered, factor, spot.alignment.digits):
-                # A factor that somebody wrote has few digits: 0.5, not 0.50000001.
-                plain = float(f"{factor:.6g}")
-                factor = plain if abs(plain - factor) <= spot.alignment.digits * abs(factor) else factor
-                if factor not in seen:
-                    seen.add(factor)
-                    yield _scaled(spot, factor)
-
-
-def _multiple(value: Array, other: Array, factor: float, digits: float) -> bool:
-    """Whether one sorted array is the other times a factor, which turns the order round where it is negative."""
-    ordered = value * factor if factor > 0 else value[::-1] * factor
-    return within(ordered, other, digits * float(np.abs(other).max()))
-
-
-def _scaled(spot: Spot, factor: float) -> Proposal:
-    return Proposal(
-        always(Edit(spot.number, after=partial(np.multiply, factor))),
-        "scale",
-        f"what {called(spot.operation)}{spot.place} makes in torch is {factor:g} times as large in tensorflow{spot.by}",
-        f"the same factor on both sides: {factor:g} in torch{spot.place}, or {1 / factor:g} in tensorflow",
-        only=LONE["negative"] if factor < 0 else "",
-    )

@@ -16,12 +16,12 @@ import numpy as np
 
 from parity.backends.operations import Editable, Operation, Trace, Value
 from parity.checks.results import Cause
-from parity.diagnose.operators.align import Alignment, aligned
+from parity.diagnose.operators.align import Alignment, aligned, opposite
 from parity.diagnose.operators.attention import named
 from parity.diagnose.operators.families import LOOSE, MOVES, ORDERS, WHOLE, Kind, each, levels
 from parity.diagnose.operators.likeness import strain
 from parity.diagnose.operators.others import prefixed, replaced
-from parity.diagnose.operators.proposal import Proposal, Spot
+from parity.diagnose.operators.proposal import Proposal, Spot, opposed
 from parity.dtypes import Array
 
 # The limits are counts of work, not seconds: the same model gives the same causes on any machine.
@@ -112,12 +112,14 @@ def _step(
         if chosen and proposal.only == "alone":
             continue
         gap, limit = left(runs, [*chosen, proposal])
+        if np.isinf(gap):  # an edit that cannot be made
+            continue
         runs.work[0] -= runs.cost(proposal.made(base.other.trace)[0].operation)
         if gap <= limit and _shown(runs, [*chosen, proposal]):
             closings.append([*chosen, proposal])
         elif gained and not proposal.only:
             gaining.append((gained, -gap, proposal))
-        elif not proposal.only and gap < np.inf:
+        elif not proposal.only:
             others.append(proposal)
     yield from sorted(closings, key=partial(_strain, runs))
     # An epsilon under a root shows three operations further on, where it is divided by: nothing is gained at once.
@@ -288,10 +290,10 @@ def _strain(runs: Runs, chosen: Sequence[Proposal]) -> tuple[int, int]:
 
 def cause(proposal: Proposal, runs: Runs, chosen: Sequence[Proposal]) -> Cause:
     """Make a cause of one of the edits that close a difference together."""
-    edits = proposal.made(runs.other.trace)
+    edits, after = proposal.made(runs.other.trace), _aligned(runs, chosen)
     operation: Operation = runs.run.trace.operations[edits[0].operation]
-    after = _aligned(runs, chosen)
     name = named(runs.run.trace, after.traces[0], proposal.name, edits)
     where = operation.layer if proposal.where is None else proposal.where
     subject = proposal.subject if name in KINDS else ""
-    return Cause(name, where, proposal.told, proposal.fix, runs.alignment.gap, after.gap, subject)
+    claim, fix = opposed((proposal.told, proposal.fix), opposite(runs.alignment, after, operation.makes))
+    return Cause(name, where, claim, fix, runs.alignment.gap, after.gap, subject)

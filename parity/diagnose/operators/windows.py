@@ -22,6 +22,7 @@ Window = tuple[int, list[int], list[Pads], list[int], list[int]]
 INPUTS = "input", "self"  # of an operation of torch's functional interface, and of one of its own
 WINDOWS = re.compile(r"(?:conv|max_pool)([123])d")
 MEANS = re.compile(r"avg_pool([123])d")
+POOLED = re.compile(r"(adaptive_)?(avg|max)_pool([123])d")
 TRANSPOSED = re.compile(r"conv_transpose([123])d")
 
 
@@ -50,6 +51,63 @@ def averaged(spot: Spot) -> Iterator[Proposal]:
             more = " that count" if counted else " that do not count"
             yield _proposal(spot, padding, pads, more, Edit(spot.number, None, change))
         yield from _without_ends(spot, window)
+
+
+def pooled(spot: Spot) -> Iterator[Proposal]:
+    """Propose to pool TensorFlow's windows: of another width and step, or for those that are laid to fit a size."""
+    named = POOLED.fullmatch(spot.operation.name)
+    inputs = [place for place, leaf in enumerate(spot.leaves) if leaf.argument in INPUTS and leaf.place is not None]
+    if not named or len(inputs) != 1:
+        return
+    axes, [place] = int(named[3]), inputs
+    size = spot.run.trace.values[spot.leaves[place].place or 0].shape[-axes:]
+    for other in spot.near:
+        reach, stride = (_theirs(other.settings.get(name), axes) for name in ("ksize", "strides"))
+        if not reach or not stride or "Pool" not in other.name:
+            continue
+        none = tuple((0, 0) for _ in size)
+        pads = next(_pads(size, none, reach, stride)) if other.settings.get("padding") == "SAME" else none
+        yield Proposal(
+            always(Edit(spot.number, None, partial(_pooled, place, pads, reach, stride, "Max" in other.name))),
+            "argument",
+            f"torch's {called(spot.operation)}{spot.place} pools{_bins(spot, named, size)}; tensorflow pools windows "
+            f"of {reach} by steps of {stride}{spot.by}",
+            f"the same windows on both sides: {'max' if 'Max' in other.name else 'avg'}_pool{axes}d of {reach} by "
+            f"{stride} in torch{spot.place}, or in tensorflow those that torch takes",
+            subject=f"windows of {reach} by {stride} in tensorflow",
+        )
+
+
+def _bins(spot: Spot, named: re.Match[str], size: Sequence[int]) -> str:
+    """The windows of an adaptive pooling, in words: of each axis from start(i) = floor(i n / m) to ceil((i + 1) n / m).
+
+    https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html
+    """
+    shape = spot.run.trace.values[spot.operation.makes[0]].shape[-len(size) :]
+    if not named[1]:
+        return " other windows"
+    bins = [[f"{i * n // m}:{-(-(i + 1) * n // m)}" for i in range(m)] for n, m in zip(size, shape, strict=True)]
+    return f" windows that cover its {[*size]}: {', then '.join(', '.join(of) for of in bins)}"
+
+
+def _theirs(numbers: Any, axes: int) -> list[int]:
+    """The numbers of an argument of TensorFlow's for the inner axes, wherever the channels stand."""
+    inner = numbers[1:-1] if isinstance(numbers, list) and numbers[-1:] == [1] else []
+    inner = inner or (numbers[2:] if isinstance(numbers, list) else [])
+    return inner[len(inner) - axes :] if len(inner) >= axes and all(one == 1 for one in inner[:-axes]) else []
+
+
+def _pooled(
+    place: int, pads: Pads, reach: Sequence[int], stride: Sequence[int], most: bool, arguments: Sequence[Any]
+) -> Array:
+    """The largest or the mean of each window over the last axes, of what of it is no padding."""
+    if not most:
+        return _averaged(place, pads, reach, stride, False, arguments)
+    array = _padded(place, pads, -np.inf, arguments)
+    axes = tuple(range(array.ndim - len(pads), array.ndim))
+    steps = (slice(None),) * (array.ndim - len(pads)) + tuple(slice(None, None, by) for by in stride)
+    windows = np.lib.stride_tricks.sliding_window_view(array, [*reach], axes)
+    return np.asarray(windows[steps].max(tuple(range(-len(pads), 0))))
 
 
 def filled(spot: Spot) -> Iterator[Proposal]:
