@@ -86,5 +86,5 @@ def test_where_no_layer_is_to_blame_what_stands_around_the_model_is_named(tmp_pa
 
     where, cause, _, first, *_ = outcome.findings[0].why
     assert where == "introduced by call="
-    assert cause.startswith("cause: conv1: order: the input of conv2d (broken_images.py:21) stands in another order")
+    assert cause.startswith("cause: call=: order: the input of conv2d (broken_images.py:21) stands in another order")
     assert first.startswith("first operations that differ:\n  torch conv2d(")

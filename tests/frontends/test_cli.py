@@ -94,7 +94,7 @@ BAD_PAIRS = {
     "a model of tuples": (["check", "mine:tuple_output"], "for ids (1, 2): select the logits with call="),
     "a vocabulary too small": (
         ["check", "mine:small_vocabulary"],
-        "embedding: torch has embedding table (999, 64), tensorflow has embedding table (1000, 64)",
+        "head: torch has dense kernel (999, 128), bias (999), tensorflow has dense kernel (1000, 128), bias (1000)",
     ),
     "a lambda builder": (["check", "mine:anonymous"], "define builders at the top of a module"),
     "a tokenizer that is none": (["check", "mine:wrong_tokenizer"], "the tokenizer of lstm is a int"),
