@@ -120,6 +120,25 @@ class Reading:
     shape: tuple[int, ...] = ()
     held: bool = False
 
+    def join(self, arrays: Sequence[Array]) -> Array:
+        """The canonical array of one array for each source, turned by its view: their rows interleave by blocks, as a
+        cell's gates.
+        """
+        joined = arrays[0]
+        if len(arrays) > 1:
+            split = [array.reshape(self.blocks, -1, *array.shape[1:]) for array in arrays]
+            joined = np.concatenate(split, axis=1).reshape(-1, *arrays[0].shape[1:])
+        return self.view.there(joined) if self.view else joined
+
+    def split(self, array: Array) -> list[Array]:
+        """The inverse of `join`: of a canonical array, what each source has of it."""
+        joined = self.view.back(array) if self.view else array
+        if len(self.views) < 2:
+            return [joined]
+        rows = [view.shape[0] // self.blocks if view.shape else 1 for view in self.views]
+        pieces = np.split(joined.reshape(self.blocks, -1, *joined.shape[1:]), np.cumsum(rows)[:-1].tolist(), axis=1)
+        return [piece.reshape(view.shape) for view, piece in zip(self.views, pieces, strict=True)]
+
 
 @dataclass(frozen=True)
 class FormLayer:
@@ -178,15 +197,13 @@ def _part(own: Sequence[Layer], reading: Reading, dtype: str) -> CanonicalParame
 class _Joined:
     """The transform of a reading of parts that have transforms of their own.
 
-    The arrays that come and go are those of all parts' variables in one row; `_groups` says which are each part's, and
-    `_rows` how many rows of a block each part has.
+    The arrays that come and go are those of all parts' variables in one row; `_groups` says which are each part's.
     """
 
     def __init__(self, reading: Reading, parts: Sequence[CanonicalParameter]) -> None:
         self._reading, self._parts = reading, parts
         ends = np.cumsum([0, *(len(part.variables) for part in parts)])
         self._groups = [slice(*pair) for pair in pairwise(ends.tolist())]
-        self._rows = [view.shape[0] // reading.blocks if view.shape else 1 for view in reading.views]
 
     def transform(self) -> Transform:
         """The transform of the whole reading, whose name says what it does: users read it in the table of links."""
@@ -216,21 +233,9 @@ class _Joined:
         return self._join(gradients)
 
     def _join(self, arrays: Sequence[Array]) -> Array:
-        """Turn each array by its view, then interleave their rows by blocks, as a cell's gates are."""
-        turned = [view.there(array) for view, array in zip(self._reading.views, arrays, strict=True)]
-        joined = turned[0]
-        if len(turned) > 1:
-            blocks = self._reading.blocks
-            split = [array.reshape(blocks, -1, *array.shape[1:]) for array in turned]
-            joined = np.concatenate(split, axis=1).reshape(-1, *turned[0].shape[1:])
-        return self._reading.view.there(joined) if self._reading.view else joined
+        return self._reading.join([view.there(array) for view, array in zip(self._reading.views, arrays, strict=True)])
 
     def _unpack(self, array: Array) -> tuple[Array, ...]:
         """The inverse of `_pack`: the canonical array as one array for each variable of each part."""
-        joined = self._reading.view.back(array) if self._reading.view else array
-        pieces = [joined]
-        if len(self._parts) > 1:
-            rows = joined.reshape(self._reading.blocks, -1, *joined.shape[1:])
-            pieces = np.split(rows, np.cumsum(self._rows)[:-1].tolist(), axis=1)
-        both = zip(self._parts, self._reading.views, pieces, strict=True)
+        both = zip(self._parts, self._reading.views, self._reading.split(array), strict=True)
         return tuple(unpacked for part, view, piece in both for unpacked in part.transform.unpack(view.back(piece)))

@@ -60,6 +60,14 @@ def turned(guess: Guess) -> dict[str, tuple[int, ...]]:
     return parameters
 
 
+def starts(guess: Guess) -> tuple[int, ...]:
+    """By these links, the row of each layer's longer table from which on it holds the shorter one's; 0 of others."""
+    ways = [
+        (choices(guess.sides, (link.ours, link.theirs)), guess.ways.get(guess.key(link), 0)) for link in guess.links
+    ]
+    return tuple(options[way].start if options else 0 for options, way in ways)
+
+
 def as_loaded(guess: Guess, values: Sequence[Values]) -> Orders:
     """The orders by which one side's loaded parameters are the other's, permuted along an axis, bit for bit.
 

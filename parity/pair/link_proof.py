@@ -18,7 +18,7 @@ from parity.canonical.opened import ATTENTION, CELLS, RECURRENT
 from parity.pair import links, transfer
 from parity.pair.carried import Values, equal
 from parity.pair.containers import node_paths
-from parity.pair.forms import as_loaded, forms, turned
+from parity.pair.forms import as_loaded, forms, starts, turned
 from parity.pair.links import Guess
 from parity.pair.orders import Orders
 from parity.pair.sides import Side, side_of
@@ -133,9 +133,9 @@ class LinkProof:
     def _as_loaded(self, tried: list[tuple[Guess, float]], loaded: Callable[[], list[Values]]) -> Iterator[Guess]:
         """The links that were tried, at most `FEW`, read with the orders in which parameters were loaded.
 
-        Those first that explain the most parameters. A set of links without any such order is not tried again. Of the
-        orders some may be how the model reads, and others what is wrong with the conversion: they are tried together,
-        each layer's alone, and all but one's.
+        Those first that explain the most parameters, one for each place of a longer table's rows. A set of links
+        without any such order is not tried again. Of the orders some may be how the model reads, and others what is
+        wrong with the conversion: they are tried together, each layer's alone, and all but one's.
         """
         guesses = list[tuple[int, Guess]]()
         for guess in [guess for guess, _ in tried if not guess.orders]:
@@ -143,8 +143,11 @@ class LinkProof:
             values = loaded()
             moved = as_loaded(guess, values)
             guesses += [(len(moved) + equal(*values), replace(guess, orders=moved))] if moved else []
-        likeliest = sorted(guesses, key=lambda of: -of[0])[:FEW]
-        every = (replace(guess, orders=some) for _, guess in likeliest for some in _some(guess.orders))
+        likeliest = [guess for _, guess in sorted(guesses, key=lambda of: -of[0])]
+        # Of a longer table that is shifted too, most is equal where the shift is taken for how it is read.
+        first = [*{starts(guess): guess for guess in reversed(likeliest)}.values()]
+        few = sorted(likeliest, key=lambda guess: guess not in first)[:FEW]
+        every = (replace(guess, orders=some) for guess in few for some in _some(guess.orders))
         yield from (guess for guess in every if guess not in [of for of, _ in tried])
 
     def _told(self, tried: Sequence[tuple[Guess, float]], loaded: Callable[[], list[Values]]) -> Guess | None:

@@ -279,7 +279,7 @@ def test_a_planted_fault_is_named(fault, loaded, monkeypatch):
     fresh = {} if fault.cause != "weights not copied" else {side: {n: a for n, a in other.items() if a is not given[n]}}
     monkeypatch.setattr(explained, "_drawn", lambda _, side, __: fresh.get(side, {}))
     layout = {name: (kind, given[name].shape) for name, kind in kinds.items()}
-    causes, _ = explained.explain(SimpleNamespace(layout=layout, weaker={"torch": "no model runs"}), carried)
+    causes, _ = explained.explain(SimpleNamespace(layout=layout, weaker={"torch": "no model runs"}, builds={}), carried)
 
     assert related(*carried.values.values())
     assert not carried.alike

@@ -8,7 +8,7 @@ from parity.diagnose.layers.weight_relations import Relation
 from parity.dtypes import Array
 from parity.pair.orders import places as rows_of
 
-MOST = 3  # rows that a table may be moved by
+MOST = 3  # distances that a table may be moved by: rows may be alike
 FEWEST = 6  # rows whose order is told: of fewer, some order comes about in several ways
 
 
@@ -33,12 +33,18 @@ def ordered(kind: str, parameter: str, first: Array, second: Array) -> Iterator[
 
 def _moved(first: Array, second: Array) -> Iterator[Relation]:
     """A table whose rows stand further down or up: what is new at its end is taken as it is."""
-    for steps in range(1, min(MOST, len(first) - FEWEST) + 1) if first.ndim > 1 else ():
-        for moved, description in (
-            (np.concatenate([second[:steps], first[:-steps]]), f"torch's row 0 is row {steps} there"),
-            (np.concatenate([first[steps:], second[-steps:]]), f"torch's row {steps} is row 0 there"),
-        ):
-            yield Relation("weights changed", f"with its rows moved by {steps}: {description}", moved)
+    if first.ndim < 2 or len(first) <= FEWEST:
+        return
+    for of, there, down in ((first, second, True), (second, first, False)):
+        # Not by the first row, which may be the padding's: all zeros, as those that a longer table has more.
+        same = (there[FEWEST:] == of[FEWEST - 1]).reshape(-1, of[0].size).all(1)
+        for steps in (np.flatnonzero(same)[:MOST] + 1).tolist():
+            if down:
+                moved, description = [second[:steps], first[:-steps]], f"torch's row 0 is row {steps} there"
+            else:
+                moved, description = [first[steps:], second[-steps:]], f"torch's row {steps} is row 0 there"
+            told = f"with its rows moved by {steps}: {description}"
+            yield Relation("weights changed", told, np.concatenate(moved))
 
 
 def _order(kind: str, parameter: str, axis: int, places: Array) -> Order | None:

@@ -16,6 +16,6 @@ yield.
     processes                         a training that does not repeat
     modes (drop_places, drops), inputs       training mode; what `call=` hands to a model
     serialization, configuration      what a file loses; settings that it does not hold
-    conversion    a converted checkpoint
+    conversion (parts)    a converted checkpoint
     own_weights (own_relations, own_orders, own_folds, norm_folds) weights that each side has of its own
 """

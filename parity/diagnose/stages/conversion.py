@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations, islice
 
+import numpy as np
+
+from parity.canonical.form import Rows
 from parity.canonical.weights import OWN, Weights
 from parity.compare.exact import equal
 from parity.diagnose import Cause
@@ -13,6 +16,7 @@ from parity.diagnose.search import Explained
 from parity.diagnose.specimens import specimen
 from parity.diagnose.stages.own_orders import Values
 from parity.diagnose.stages.own_weights import INPUTS, goal_of, left_by, left_cause
+from parity.diagnose.stages.parts import Parts, parts_of
 from parity.dtypes import Array
 from parity.errors import ERRORS
 from parity.inputs.arrays import Sample
@@ -22,6 +26,7 @@ from parity.pair.models import PairModels
 MANY = 3  # more layers that something happened to as well
 MOST = 96  # parameters that may have been left in their order, each of which is tried
 MANY_WAYS = 32  # sets of as many changes that are tried
+VAGUE = ("weights changed", "scale")  # of a whole whose parts may say more
 FRESH = "as its builder draws it: other numbers at each build"
 
 
@@ -36,8 +41,9 @@ def explain(corners: PairModels, carried: Carried, proved: bool = False) -> Expl
     names = [name for name, verdict in carried.verdicts.items() if verdict.fails or name not in carried.computed]
     values = {side: {name: of[name] for name in names} for side, of in carried.values.items()}
     first, second = values
+    parts = parts_of(corners)
     ways = [
-        what_happened(values[one], values[other], kinds, other, _drawn(corners, other, values[other]), FRESH)
+        _happened((values[one], values[other]), kinds, other, _drawn(corners, other, values[other]), parts)
         for one, other in ((first, second), (second, first))
     ]
     changes, ruled_out = min(ways, key=lambda way: len(way[1]))
@@ -48,8 +54,43 @@ def explain(corners: PairModels, carried: Carried, proved: bool = False) -> Expl
     ):
         return [left], []
     if proved or (len(changes) > 1 and not ruled_out and not corners.weaker):
-        changes = _wrong(corners, changes, values[one], (one, other)) or ([] if proved else changes)
+        changes = _wrong(corners, changes, (values[one], values[other]), (one, other), parts) or (
+            [] if proved else changes
+        )
+    longer = _longer(corners)
+    changes = [replace(of, how="; ".join((of.how, *(longer[n] for n in of.names if n in longer)))) for of in changes]
     return _together(changes, list(values[first])), ruled_out
+
+
+def _longer(corners: PairModels) -> dict[str, str]:
+    """Tables of which a side has more rows than the other -> what is said of that."""
+    readings = [
+        (side, f"{layer.path}.{of.parameter}", view)
+        for side, build in corners.builds.items()
+        for layer in build.form.layers
+        for of in layer.readings
+        for view in of.views
+        if isinstance(view, Rows)
+    ]
+    more = ((side, name, view.before[0] - len(view.there(np.empty(view.before)))) for side, name, view in readings)
+    return {name: f"{side}'s table has {count} rows more" for side, name, count in more}
+
+
+def _happened(
+    both: tuple[Values, Values], kinds: Mapping[str, str], side: str, drawn: Values, parts: Parts
+) -> tuple[list[Happened], list[str]]:
+    """What happened to a side's parameters, the second ones, that were the first ones: as `what_happened`.
+
+    What a side holds as several is looked at part by part where, as a whole, it shows nothing but numbers that moved.
+    """
+    changes, ruled_out = what_happened(*both, kinds, side, drawn, FRESH)
+    clear = {name for change in changes if change.cause not in VAGUE for name in change.names}
+    left = Parts({name: of for name, of in parts.readings.items() if name not in clear and name in both[0]})
+    if not left.readings or (clear >= {name for change in changes for name in change.names} and not ruled_out):
+        return changes, ruled_out
+    ours, theirs = map(left.opened, both)
+    of_parts, still = what_happened(ours, theirs, left.kinds(kinds), side, left.opened(drawn), FRESH)
+    return (left.gathered(of_parts), still) if len(still) <= len(ruled_out) else (changes, ruled_out)
 
 
 def _left_out(
@@ -106,7 +147,9 @@ def _of_nothing(corners: PairModels, linked: PairModels) -> list[Cause]:
     ]
 
 
-def _wrong(corners: PairModels, changes: list[Happened], right: Values, sides: tuple[str, str]) -> list[Happened]:
+def _wrong(
+    corners: PairModels, changes: list[Happened], both: tuple[Values, Values], sides: tuple[str, str], parts: Parts
+) -> list[Happened]:
     """Drop the changes that the models need, as the order of a flatten's channels, which both sides read otherwise.
 
     If making all parameters the same does not bring the outputs together, the fewest changes are kept that do when they
@@ -115,9 +158,11 @@ def _wrong(corners: PairModels, changes: list[Happened], right: Values, sides: t
     corners.ensure(OWN)
     inputs = [specimen(corners, seed)[1] for seed in range(INPUTS)]
     goal = goal_of(corners, *sides, inputs)
+    right, there = both
+    opened = {**right, **parts.opened(right)}
 
     def agree(wrong: list[Happened]) -> bool:
-        values = {name: right[name] for change in wrong for name in change.names}
+        values = parts.closed({name: opened[name] for change in wrong for name in change.names}, there)
         return left_by(corners, goal, sides[1], values, inputs) is not None
 
     # What is in another order all along comes to the same, and is no cause beside what is wrong.
