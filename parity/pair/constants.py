@@ -6,6 +6,7 @@ compared, because a table of positions computed otherwise is a bug as much as a 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,8 @@ def compare(
 ) -> Constants:
     """Match the constants of two sides, side -> name -> array, and compare those that are matched.
 
-    Counterparts have the same last name, and the same shape once axes of length 1 are dropped.
+    Counterparts have the same last name, and the same shape once axes of length 1 are dropped; or else as many axes of
+    the same lengths in another order, as a kernel's.
     """
     settled = settled or {}
     ours, theirs = constants.values()
@@ -115,25 +117,38 @@ def compare(
 
 
 def _pairs(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> Iterator[tuple[str, str]]:
-    """Pairs of names, one of each side: in order, those of one last name and shape, where both sides have as many."""
-    groups: dict[object, tuple[list[str], list[str]]] = {}
-    for place, side in enumerate((ours, theirs)):
-        for name, array in side.items():
-            last = name.replace("/", ".").rpartition(".")[2]
-            # Axes of one are where frameworks broadcast: (1, time, 1) here, (time,) there.
-            groups.setdefault((last, np.squeeze(array).shape), ([], []))[place].append(name)
-    for first, second in groups.values():
+    """Pairs of names, one of each side: in order, those of one last name and shape, where both sides have as many.
+
+    Of what is left, those whose axes stand in another order.
+    """
+    taken: set[tuple[int, str]] = set()
+    for of_shape in (tuple, sorted):
+        groups: dict[object, tuple[list[str], list[str]]] = {}
+        for place, side in enumerate((ours, theirs)):
+            for name, array in side.items():
+                last = name.replace("/", ".").rpartition(".")[2]
+                # Axes of one are where frameworks broadcast: (1, time, 1) here, (time,) there.
+                key = last, tuple(of_shape(np.squeeze(array).shape))
+                if (place, name) not in taken:
+                    groups.setdefault(key, ([], []))[place].append(name)
         # As many on both sides, or no order says whose is whose.
-        if len(first) == len(second):
-            yield from zip(first, second, strict=True)
+        pairs = [both for of in groups.values() if len(of[0]) == len(of[1]) for both in zip(*of, strict=True)]
+        taken |= {(place, name) for both in pairs for place, name in enumerate(both)}
+        yield from pairs
 
 
 def _difference(sides: Sequence[str], one: Array, other: Array) -> str:
-    """Where two constants differ most, in words; empty where they are equal."""
+    """Where two constants differ most, in words, by the order of axes that fits best; empty where they are equal."""
     one, other = np.squeeze(one), np.squeeze(other)
-    if np.array_equal(one, other):
+    ways = [other]
+    if one.shape != other.shape:
+        turned = (other.transpose(order) for order in permutations(range(other.ndim)))
+        ways = [of for of in turned if of.shape == one.shape]
+    if any(np.array_equal(one, of) for of in ways):
         return ""
-    gap = np.abs(one.astype(np.float64) - other.astype(np.float64))
+    gaps = [np.abs(one.astype(np.float64) - of.astype(np.float64)) for of in ways]
+    nearest = min(range(len(ways)), key=lambda at: float(np.nan_to_num(gaps[at], nan=np.inf).max()))
+    gap, other = gaps[nearest], ways[nearest]
     place = np.unravel_index(int(np.argmax(np.nan_to_num(gap, nan=np.inf))), gap.shape)
     where, (first, second) = dims(tuple(map(int, place))), sides
     return f"by {gap[place]:.1e} at {where}: {first} {one[place]}, {second} {other[place]}"

@@ -93,6 +93,10 @@ def longer(values):
     values["embed"] = [np.concatenate([np.zeros((MORE, WIDTH), np.float32), *values["embed"]])]
 
 
+def unturned(values):
+    values["head"][0] = Fused().head.weight.detach().numpy().T
+
+
 def causes_of(change, weights="drawn"):
     pair = Pair("fused", Fused, partial(loaded, change), inputs=strategies.ids(LENGTH, VOCAB), weights=weights)
     check, corners = conversion if weights == "drawn" else forward, PairModels(pair)
@@ -150,3 +154,10 @@ def test_a_table_that_is_longer_and_shifted_is_no_order_of_what_the_model_reads_
         "tensorflow has embed.table with its rows moved by 5: torch's row 0 is row 5 there; "
         "tensorflow's table has 5 rows more"
     )
+
+
+def test_an_order_of_a_flatten_that_nothing_turned_is_the_cause_of_weights_as_they_are():
+    (cause,) = causes_of(unturned, "given")
+
+    assert cause.name == "flatten order"
+    assert cause.told.endswith("dense_4.kernel with its 48 inputs read as (4, 12) the other way round")

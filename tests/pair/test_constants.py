@@ -121,6 +121,19 @@ def test_twins_have_one_last_name_and_one_shape():
     assert found.alone == {"torch": ("b.mean float64 (2)",), "tensorflow": ("y/mean float64 (4)",)}
 
 
+def test_twins_may_have_their_axes_in_another_order():
+    kernel = np.arange(15, dtype=np.float32).reshape(3, 1, 5)
+    turned, other = kernel.transpose(2, 0, 1), kernel.transpose(2, 0, 1).copy()
+    other[4, 1] = 0.5
+
+    alike, differ = (constants.compare({"torch": {"blur": kernel}, "keras": {"k/blur": of}}) for of in (turned, other))
+    assert (alike.unequal, alike.unshared) == ("", "")
+    assert differ.unequal == "constants differ: blur and k/blur by 8.5e+00 at (1, 4): torch 9.0, keras 0.5"
+    # What has one shape is compared so, and is no candidate for anything else.
+    both = {"torch": {"a.t": kernel[:, 0], "b.t": turned[..., 0]}, "keras": {"c/t": turned[..., 0]}}
+    assert constants.compare(both).twins == {("b.t", "c/t"): ""}
+
+
 def loose():
     import torch
 

@@ -6,7 +6,7 @@ Which order a model reads does not show in its values: each is tried on all para
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, permutations
+from itertools import islice, pairwise, permutations
 from math import gcd
 
 import numpy as np
@@ -18,6 +18,7 @@ Values = Mapping[str, Array]
 Change = tuple[str, str, Values]  # the cause it stands for, how it is told, and other values by name
 GATES = (3, 4)  # of a GRU and an LSTM
 GATE_ORDER = "gate order"
+FLATTENED = 48  # orders of a flatten's channels that are tried
 WIDTHS = range(4, 257, 2)  # of a head
 
 
@@ -45,10 +46,30 @@ def orders(port: Values) -> Iterator[Change]:
             stacks.setdefault((count, blocks.cause), []).append(blocks)
     for _, alike in sorted(stacks.items()):
         yield from _of_blocks(port, alike)
+    yield from islice(_flattened(port), FLATTENED)
     yield from _halves(port)
     for _, alike in sorted(stacks.items()):
         for one in alike if len(alike) > 1 else ():
             yield from _of_blocks(port, [one])
+
+
+def _flattened(port: Values) -> Iterator[Change]:
+    """The inputs of each kernel that may come from a flatten with their two axes read the other way round.
+
+    A layer whose inputs are as many as nothing in the model puts out, and a multiple of something that it does: that
+    many channels, or the places beside them.
+    """
+    known = {array.size for array in port.values() if array.ndim == 1}
+    sizes = {size for array in port.values() for size in array.shape if size > 1}
+    axes = [-1 - axis for axis in _outputs(port)]  # where the outputs do not stand
+    for name, array in port.items():
+        for axis in axes if array.ndim == 2 else ():
+            count = array.shape[axis]
+            for size in sorted(of for of in sizes if count not in known and of < count and count % of == 0):
+                for ways in dict.fromkeys([(size, count // size), (count // size, size)]):
+                    told = f"with its {count} inputs read as {ways[::-1]} the other way round"
+                    order = np.arange(count).reshape(ways).T.reshape(-1)
+                    yield "flatten order", told, {name: np.take(array, order, axis)}
 
 
 def _of_blocks(port: Values, alike: Sequence[_Blocks]) -> Iterator[Change]:

@@ -90,6 +90,16 @@ def test_parts_of_one_kernel_were_exchanged_where_it_was_cut():
     assert proposed(port, {"qkv": fused}, wanted) == [("weights swapped", told)]
 
 
+@pytest.mark.parametrize("shape", [(4, 6), (6, 4)], ids=str)
+def test_the_inputs_behind_a_flatten_are_read_the_other_way_round(shape):
+    """Of 4 channels at 6 places."""
+    port = {"conv.kernel": drawn(3, 5, 4), "conv.bias": drawn(4), "fc.kernel": drawn(24, 7), "fc.bias": drawn(7)}
+    wanted = {"fc.kernel": port["fc.kernel"].reshape(*shape, 7).swapaxes(0, 1).reshape(24, 7)}
+
+    told = f"with its 24 inputs read as {shape[::-1]} the other way round"
+    assert proposed(port, port, wanted) == [("flatten order", told)]
+
+
 def test_one_of_two_biases_was_left_out():
     source = {"kernel": drawn(3, 5), "given": drawn(5), "state": drawn(5)}
     port = {"kernel": source["kernel"], "bias": source["given"]}
