@@ -130,8 +130,11 @@ def test_twins_may_have_their_axes_in_another_order():
     assert (alike.unequal, alike.unshared) == ("", "")
     assert differ.unequal == "constants differ: blur and k/blur by 8.5e+00 at (1, 4): torch 9.0, keras 0.5"
     # What has one shape is compared so, and is no candidate for anything else.
-    both = {"torch": {"a.t": kernel[:, 0], "b.t": turned[..., 0]}, "keras": {"c/t": turned[..., 0]}}
-    assert constants.compare(both).twins == {("b.t", "c/t"): ""}
+    both = {
+        "torch": {"a.t": kernel[:, 0], "b.t": turned[..., 0]},
+        "keras": {"c/t": turned[..., 0], "d/t": kernel[:, 0]},
+    }
+    assert constants.compare(both).twins == {("a.t", "d/t"): "", ("b.t", "c/t"): ""}
 
 
 def loose():
