@@ -43,8 +43,8 @@ def _moved(first: Array, second: Array) -> Iterator[Relation]:
                 moved, description = [second[:steps], first[:-steps]], f"torch's row 0 is row {steps} there"
             else:
                 moved, description = [first[steps:], second[-steps:]], f"torch's row {steps} is row 0 there"
-            told = f"with its rows moved by {steps}: {description}"
-            yield Relation("weights changed", told, np.concatenate(moved))
+            words = f"with its rows moved by {steps}: {description}"
+            yield Relation("weights changed", words, np.concatenate(moved))
 
 
 def _order(kind: str, parameter: str, axis: int, places: Array) -> Order | None:

@@ -67,9 +67,9 @@ def _flattened(port: Values) -> Iterator[Change]:
             count = array.shape[axis]
             for size in sorted(of for of in sizes if count not in known and of < count and count % of == 0):
                 for ways in dict.fromkeys([(size, count // size), (count // size, size)]):
-                    told = f"with its {count} inputs read as {ways[::-1]} the other way round"
+                    words = f"with its {count} inputs read as {ways[::-1]} the other way round"
                     order = np.arange(count).reshape(ways).T.reshape(-1)
-                    yield "flatten order", told, {name: np.take(array, order, axis)}
+                    yield "flatten order", words, {name: np.take(array, order, axis)}
 
 
 def _of_blocks(port: Values, alike: Sequence[_Blocks]) -> Iterator[Change]:
