@@ -1,12 +1,20 @@
-"""Slices that begin elsewhere, the other side's line of a cause, conditions that hold nowhere, edits that fail."""
+"""Slices, grids and windows of another form; the other side's line; what is no cause; edits that cannot be made."""
 
 from pathlib import Path
 
+import numpy as np
+import pytest
 import tensorflow as tf
+import torch
 
+from parity.backends.operations import Edit
 from parity.diagnose.operators import families
-from parity.diagnose.operators.proposal import Proposal
-from tests.helpers.between import found, pair
+from parity.diagnose.operators.examples import recorded
+from parity.diagnose.operators.likeness import orphaned
+from parity.diagnose.operators.operands import functions, of_results
+from parity.diagnose.operators.orders import orders, taken
+from parity.diagnose.operators.proposal import Proposal, Spot
+from tests.helpers.between import found, given, pair
 
 
 def sliced(x):
@@ -52,9 +60,9 @@ def test_an_edit_that_cannot_be_made_ends_no_search(monkeypatch):
 
     monkeypatch.setattr(families, "SINGLE", (impossible, *families.SINGLE))
     monkeypatch.setattr(families, "PLAIN", (impossible, *families.PLAIN))
-    _, [cause] = found(pair(sliced, sliced_elsewhere))
+    places, _ = found(pair(sliced, lambda x: tf.square(tf.cumsum(x, 2)[:, 1:5, 2:4]) * tf.reduce_mean(x)))
 
-    assert cause.name == "argument"
+    assert places
 
 
 def large_alone(x):
@@ -67,3 +75,83 @@ def test_a_condition_that_holds_nowhere_on_an_example_may_hide_nothing_on_the_ot
 
     assert cause.name == "mask missing"
     assert "torch distinguishes elements by gt(other=3.0)" in cause.told
+
+
+def centres(x):
+    ys, xs = torch.meshgrid(torch.arange(6), torch.arange(4), indexing="ij")
+    return x.sin() * (10 * ys + xs).reshape(6, 4).to(x.dtype).cos()
+
+
+def centres_by_columns(x):
+    ys, xs = tf.meshgrid(tf.range(6), tf.range(4), indexing="xy")
+    return tf.sin(x) * tf.cos(tf.cast(tf.reshape(10 * ys + xs, (6, 4, 1)), x.dtype))
+
+
+def windowed(x):
+    return x * torch.hann_window(4, dtype=x.dtype)
+
+
+def windowed_symmetrically(x):
+    return x * tf.constant(np.hanning(4), x.dtype)[:, None]
+
+
+EIGHTHS = 100.0 ** (-np.arange(0, 4, 2) / 8)
+
+
+def frequencies(x):
+    inverse = 1.0 / 100 ** (torch.arange(0, 4, 2, dtype=x.dtype) / 4).repeat_interleave(2)
+    return (x * inverse).sin()
+
+
+def other_frequencies(x):
+    return tf.sin(x * tf.repeat(tf.constant(EIGHTHS, x.dtype), 2)[:, None])
+
+
+ARGUMENTS = {
+    "a grid's indexing": (centres, centres_by_columns, "argument", "with indexing=xy"),
+    "a window's second form": (windowed, windowed_symmetrically, "argument", "with periodic=False"),
+    "a whole number twice as large": (frequencies, other_frequencies, "scale", "with other=8"),
+}
+
+
+@pytest.mark.parametrize(("ours", "theirs", "name", "words"), ARGUMENTS.values(), ids=ARGUMENTS)
+def test_an_argument_of_what_is_made_of_constants_is_told(ours, theirs, name, words):
+    _, [cause] = found(pair(ours, theirs))
+
+    assert (cause.name, words in cause.told) == (name, True)
+
+
+def test_few_constants_tell_no_function():
+    corners = pair(frequencies, tf.identity)
+    runs = recorded(corners, *given(corners, 1.0)[0], loss=False)
+    numbers = {one.name: number for number, one in enumerate(runs.run.trace.operations)}
+    spots = {name: Spot(runs.run, numbers[name], runs.alignment, ()) for name in ("repeat_interleave", "sin")}
+
+    assert not [*functions(spots["repeat_interleave"]), *of_results(spots["repeat_interleave"])]
+    assert [*functions(spots["sin"])]
+    assert [*of_results(spots["sin"])]
+
+
+def test_a_table_without_an_axis_of_rows_has_an_order():
+    table = np.arange(48.0).reshape(1, 6, 8)
+
+    [(order, _), *_] = orders(table, table[0][::-1], 1e-9)
+    assert np.array_equal(taken(table, order)[0], table[0][::-1])
+    [(order, _), *_] = orders(table[0], table[:, ::-1], 1e-9)
+    assert np.array_equal(taken(table[0], order), table[0][::-1])
+
+
+def emphasized(x):
+    return torch.cat([x[:, :, :1], x[:, :, 1:] - 0.97 * x[:, :, :-1]], 2)
+
+
+def test_edits_that_leave_what_torch_does_unused_are_known():
+    corners = pair(emphasized, tf.identity)
+    run = recorded(corners, *given(corners, 1.0)[0], loss=False).run
+    [joined] = [number for number, one in enumerate(run.trace.operations) if one.name == "cat"]
+    [_, difference] = [at for at, leaf in enumerate(run.leaves(joined)) if leaf.place is not None]
+    [before] = [one.makes[0] for one in run.trace.operations if "slice(None, -1, None)" in str(one.settings)]
+
+    assert orphaned(run, [Edit(joined, difference, take=before)])  # the difference is not taken any more
+    assert not orphaned(run, [Edit(joined, difference, take=run.leaves(joined)[difference].place)])
+    assert not orphaned(run, [Edit(joined, after=np.sin)])

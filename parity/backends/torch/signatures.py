@@ -84,9 +84,13 @@ def arguments(function: Callable[..., Any], args: Sequence[Any], kwargs: Any) ->
 
 
 def known(function: Callable[..., Any], args: Sequence[Any], kwargs: Iterable[str] = ()) -> dict[str, Any]:
-    """Argument -> default, None where there is none, of the form of a function that takes these."""
+    """Argument -> default, None where there is none, of the form of a function that takes these.
+
+    A window, as of a spectrogram, has a second form: https://pytorch.org/docs/stable/generated/torch.hann_window.html
+    """
+    window = getattr(function, "__name__", "").endswith("_window")
     kinds = tuple("list" if isinstance(one, list | tuple) else type(one).__name__ for one in args)
-    return _parameters(function, kinds, tuple(sorted(kwargs)))
+    return _parameters(function, kinds, tuple(sorted(kwargs))) | ({"periodic": True} if window else {})
 
 
 def changed(

@@ -26,6 +26,7 @@ WORDS = (
     ("nearest", "nearest-exact", "linear", "bilinear", "bicubic", "area"),
     ("mean", "sum", "batchmean", "none"),
     ("trunc", "floor"),
+    ("ij", "xy"),
 )
 # Arguments that say how an operation runs, or of what shape what it takes is.
 FIXED = {
@@ -62,7 +63,7 @@ def arguments(spot: Spot) -> Iterator[Proposal]:
                 edits = [constant(spot.number, at, new) for at, new in zip(places, others, strict=True)]
                 yield _argument(spot, argument, value, others, *edits)
         else:
-            real = known if type(value) is int and spot.operation.name in REAL else ()
+            real = (*known, 2 * value, value / 2) if type(value) is int and spot.operation.name in REAL else ()
             yield from _smoothed(spot, argument, value)
             hidden = (-inf,) if type(value) is float and spot.operation.name in CHOICES else ()
             for other in (*hidden, *_values(value, known), *real, *indices(spot, value), *slices(spot, value)):

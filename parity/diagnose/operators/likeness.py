@@ -1,10 +1,10 @@
 """How much an edited run is like the other side's, of edits that all leave nothing of the difference."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from parity.backends.operations import Operation, Trace
+from parity.backends.operations import Edit, Editable, Operation, Trace
 from parity.diagnose.operators.align import Alignment
 from parity.diagnose.operators.names import PRODUCTS, SUMS
 
@@ -30,3 +30,30 @@ def _idle(trace: Trace, operation: Operation) -> bool:
     if result is None or result.size < 2 or not taken:
         return False
     return not np.ptp(result) > 0 or any(of is not None and np.array_equal(of, result) for of in taken)
+
+
+def orphaned(run: Editable, edits: Sequence[Edit]) -> bool:
+    """Whether edits, as they let operations take other values, leave some unused that led to an output.
+
+    Beside an edit that puts in what TensorFlow does, they rebuild its run in torch's: what is unused then is there.
+    """
+    lost, gained = set[tuple[int, int]](), dict[int, list[int]]()
+    for edit in edits:
+        if isinstance(edit.at, int) and edit.take is not None:
+            lost.add((edit.operation, run.leaves(edit.operation)[edit.at].place or 0))
+            gained.setdefault(edit.operation, []).append(edit.take)
+    return bool(lost) and not _used(run.trace, set(), {}) <= _used(run.trace, lost, gained)
+
+
+def _used(trace: Trace, lost: Collection[tuple[int, int]], gained: dict[int, list[int]]) -> set[int]:
+    """The operations that lead to an output, where some do not take values that they did, and take others."""
+    waiting, used = [*trace.outputs.values()], set[int]()
+    makers = {place: number for number, one in enumerate(trace.operations) for place in one.makes}
+    while waiting:
+        number = makers.get(waiting.pop(), -1)
+        if number in used or number < 0:
+            continue
+        used.add(number)
+        takes = [place for _, place in trace.operations[number].takes if (number, place) not in lost]
+        waiting += [*takes, *gained.get(number, ())]
+    return used

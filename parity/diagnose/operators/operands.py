@@ -9,7 +9,7 @@ import numpy as np
 
 from parity.backends.operations import Edit, Leaf, Operation
 from parity.diagnose.operators.names import of_omission
-from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, equal, hides
+from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, equal, fixed, hides
 from parity.dtypes import Array
 
 PLAIN: dict[str, Callable[[Array], Array]] = {
@@ -28,6 +28,7 @@ MEANING = {
 # the same of the other class and the negative logit, and nobody wrote it.
 LONE = {"negative": "alone"}
 LIST = 4  # operands at most of a list, as of cat, that are tried in any order
+FEWEST = 4  # different numbers that tell a function
 FEW = 8  # values that are tried in an operand's place
 
 
@@ -58,13 +59,24 @@ def inverted(spot: Spot) -> Iterator[Proposal]:
     yield from functions(spot, kinds="b")
 
 
+def _tells(spot: Spot, place: int) -> bool:
+    """Whether a value of torch's says of which function another is: constants of few numbers are many by chance.
+
+    0 and 1/2, the steps of a table, have 0 and 1/4 as their squares and as their halves.
+    """
+    array = spot.run.trace.values[place].array
+    if array is None or array.dtype.kind == "b":
+        return array is not None
+    return len(np.unique(array)) >= FEWEST or not fixed(spot.run.trace, place)
+
+
 def functions(spot: Spot, kinds: str = "bf") -> Iterator[Proposal]:
     """Propose that an operand is another function of itself, of those of some dtypes' kinds."""
     operation = spot.operation
     for place, leaf in enumerate(spot.leaves):
         array = None if leaf.place is None else spot.run.trace.values[leaf.place].array
         changes: dict[str, Callable[[Array], Array]] = {}
-        if array is not None and array.dtype.kind in kinds:
+        if array is not None and array.dtype.kind in kinds and _tells(spot, leaf.place or 0):
             changes = PLAIN if array.dtype.kind == "f" else {"inverse": np.logical_not}
         for what, change in changes.items():
             argument = f"{spot.argument(place)} of {operation.name}"
@@ -84,7 +96,8 @@ def of_results(spot: Spot) -> Iterator[Proposal]:
     """Propose that what an operation makes is another function of itself."""
     operation = spot.operation
     value = spot.run.trace.values[operation.makes[0]].array if len(operation.makes) == 1 else None
-    for what, change in PLAIN.items() if value is not None and value.dtype.kind == "f" else ():
+    known = value is not None and value.dtype.kind == "f" and _tells(spot, operation.makes[0])
+    for what, change in PLAIN.items() if known else ():
         meaning = MEANING.get(what, "")
         yield Proposal(
             always(Edit(spot.number, after=partial(_of_result, change))),

@@ -17,6 +17,9 @@ def orders(value: Array, twin: Array, digits: float) -> Iterator[Order]:
 
     Rows are along the first axis and the same on both sides; an order holds whatever the example is.
     """
+    lengths = [of.shape[:1] for of in (value, twin)]
+    if (1,) in lengths:  # a table is one row, with the axis that says so or without it
+        value, twin = (of if of.shape[:1] == (1,) else of[None] for of in (value, twin))
     if value.ndim < 2 or not value.size or value.shape[0] != twin.shape[0] or value.size != twin.size:
         return
     seen = {np.arange(value[0].size).tobytes()}
@@ -34,8 +37,8 @@ def orders(value: Array, twin: Array, digits: float) -> Iterator[Order]:
 
 
 def taken(array: Array, order: Array) -> Array:
-    """The array with each row's elements in this order."""
-    return array.reshape(len(array), -1)[:, order].reshape(array.shape)
+    """The array with each row's elements in this order, or all of them where it is one of all."""
+    return array.reshape(-1, order.size)[:, order].reshape(array.shape)
 
 
 def layout(value: Array | None, twin: Array | None, digits: float) -> tuple[int, ...] | None:

@@ -19,7 +19,7 @@ from parity.checks.results import Cause
 from parity.diagnose.operators.align import Alignment, aligned, opposite
 from parity.diagnose.operators.attention import named
 from parity.diagnose.operators.families import LOOSE, MOVES, ORDERS, WHOLE, Kind, each, levels
-from parity.diagnose.operators.likeness import strain
+from parity.diagnose.operators.likeness import orphaned, strain
 from parity.diagnose.operators.others import prefixed, replaced
 from parity.diagnose.operators.proposal import Proposal, Spot, opposed
 from parity.dtypes import Array
@@ -224,12 +224,8 @@ def _blind(runs: Runs, number: int) -> bool:
 
 
 def _further(runs: Runs, proposal: Proposal) -> int:
-    """How many values of the other side's an edit makes further on, that were not made."""
-    try:
-        trace = runs.run.again(proposal.made(runs.other.trace))
-    except Exception:  # noqa: BLE001 another run has no such value to take
-        return 0
-    return runs.alignment.counterparts(_changed(runs, trace))
+    """How many values of the other side's an edit, which can be made, makes further on that were not made."""
+    return runs.alignment.counterparts(_changed(runs, runs.run.again(proposal.made(runs.other.trace))))
 
 
 def _changed(runs: Runs, trace: Trace, own: Collection[int] = ()) -> list[Value]:
@@ -270,12 +266,15 @@ def left(runs: Runs, chosen: Sequence[Proposal]) -> tuple[float, float]:
 def _shown(runs: Runs, chosen: Sequence[Proposal]) -> bool:
     """Whether edits that close a difference show it: any that spoil torch's outputs make what nothing is finite of.
 
-    Then they have to make all that TensorFlow makes before, and some of it not themselves.
+    Then they have to make all that TensorFlow makes before, some of it not themselves. What TensorFlow does shows
+    nothing beside an edit that leaves torch's own unused.
     """
+    edits = [edit for proposal in chosen for edit in proposal.made(runs.other.trace)]
+    if len(chosen) > 1 and any(of.behind is not None for of in chosen) and orphaned(runs.run, edits):
+        return False
     if runs.alignment.telling:
         return True
     alignment, operations = _aligned(runs, chosen), runs.run.trace.operations
-    edits = [edit for proposal in chosen for edit in proposal.made(runs.other.trace)]
     own = {place for edit in edits for place in operations[edit.operation].makes}
     more = (alignment.twins[1].get(place, set()) - own for place in runs.alignment.wanted)
     return not any(alignment.parted) and any(more)
