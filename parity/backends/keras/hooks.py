@@ -230,9 +230,11 @@ def _attribute(layer: keras.Layer, at: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A function's name; a number for a tuple of one, as a one-dimensional convolution's stride is."""
+    """A function's name, its kind's where it has none, as a partial or a layer; a number for a tuple of one, as a
+    one-dimensional convolution's stride is.
+    """
     if callable(value):
-        return value.__name__
+        return getattr(value, "__name__", type(value).__name__)
     return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
 
