@@ -93,3 +93,22 @@ def test_where_no_loss_can_be_edited_a_sum_for_a_mean_is_told(monkeypatch):
     [cause] = diagnose(corners, run_check(check, corners, 0, 2, "")).causes
 
     assert (cause.name, cause.told) == ("reduction", "tensorflow gives torch's loss times the number of rows")
+
+
+def margin(output, inputs):  # noqa: ARG001 as a loss is called
+    return ((output[:, 0] - output[:, 1] + 0.5).relu() + output[:, 2].square()).mean()
+
+
+def other_margin(output, inputs):  # noqa: ARG001 as a loss is called
+    return tf.reduce_mean(tf.nn.relu(output[:, 0] - output[:, 1] - 0.5) + tf.square(output[:, 2]))
+
+
+def test_a_slope_that_is_zero_in_part_is_no_factor():
+    """Between the two margins TensorFlow's slope is zero where torch's is not."""
+    losses = {"torch": margin, "tensorflow": other_margin}
+    head = lambda: nn.Sequential(nn.Linear(5, 4))  # noqa: E731 built anew each time
+    corners = PairModels(Pair("margins", head, keras_head, inputs=strategies.arrays(5), loss=losses))
+    [cause] = diagnose(corners, run_check(check, corners, 0, 2, "")).causes
+
+    assert cause.name == "offset"
+    assert "with other=-0.5 it makes what tensorflow does" in cause.told

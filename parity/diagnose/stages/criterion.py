@@ -205,7 +205,7 @@ def _in_part(corners: PairModels, example: Sample) -> list[Cause]:
     if worst is None or not all(np.isfinite(probe.clean + probe.found).all() for probe in probes):
         return []
     place = int(np.abs(worst.found - worst.clean).argmax())
-    if not worst.clean[place]:  # no multiple of zero is anything else
+    if not worst.clean[place] or not worst.found[place]:  # a term that a threshold shuts out is no multiple
         return []
     times = float(f"{worst.found[place] / worst.clean[place]:.6g}")
     # The elements that differ have to be this multiple, all of them, and in every batch; which they are may change.
