@@ -21,6 +21,7 @@ from parity.dtypes import Inputs
 
 FRAMEWORK = tuple(str(Path(package.__file__).parent) for package in (tf, keras))
 NUMBERS = {tf.float64, tf.float32, tf.float16, tf.bfloat16, tf.int64, tf.int32, tf.bool}
+NUMBERS |= {tf.complex64, tf.complex128}  # of which only what is made of what is kept
 LEAVES = {"ReadVariableOp": "variable", "Placeholder": "input", "Const": "constant"}
 UNCHANGED = "disable_meta_optimizer"  # TensorFlow's word for leaving graphs so
 
@@ -131,4 +132,6 @@ def _settings(operation: tf.Operation) -> dict[str, Any]:
 
 
 def _array(tensor: tf.Tensor) -> Any:
+    if tf.as_dtype(tensor.dtype).is_complex:
+        return np.empty(0)
     return np.asarray(tf.cast(tensor, tf.float32) if tensor.dtype == tf.bfloat16 else tensor)

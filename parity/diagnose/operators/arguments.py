@@ -18,6 +18,7 @@ from parity.diagnose.operators.names import CHOICES, PRODUCTS, SUMS, of_argument
 from parity.diagnose.operators.proposal import Proposal, Spot, always, called, constant, flat, written
 from parity.pair.thresholds import ENDS
 
+FOURIER = ("ortho", "forward")  # how a Fourier transform is scaled, where not backwards
 # What an argument that is text can be instead, by what it is.
 WORDS = (
     ("none", "tanh"),
@@ -27,6 +28,7 @@ WORDS = (
     ("mean", "sum", "batchmean", "none"),
     ("trunc", "floor"),
     ("ij", "xy"),
+    ("backward", *FOURIER),
 )
 # Arguments that say how an operation runs, or of what shape what it takes is.
 FIXED = {
@@ -65,8 +67,9 @@ def arguments(spot: Spot) -> Iterator[Proposal]:
         else:
             real = (*known, 2 * value, value / 2) if type(value) is int and spot.operation.name in REAL else ()
             yield from _smoothed(spot, argument, value)
+            scales = FOURIER if argument == "norm" and value is None else ()
             hidden = (-inf,) if type(value) is float and spot.operation.name in CHOICES else ()
-            for other in (*hidden, *_values(value, known), *real, *indices(spot, value), *slices(spot, value)):
+            for other in (*hidden, *scales, *_values(value, known), *real, *indices(spot, value), *slices(spot, value)):
                 where = places[0] if places else argument
                 yield from _in_proportion(spot, argument, value, other)
                 yield _argument(spot, argument, value, other, constant(spot.number, where, other))
