@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from parity import Pair, strategies
+from parity.canonical.weights import Weights
+from parity.diagnose import operators
 from parity.diagnose.operators import search
 from parity.pair.models import PairModels
 from tests.helpers.between import found, pair
@@ -185,3 +187,74 @@ def test_one_edit_is_told_instead_of_two_that_come_to_the_same():
 
     assert cause.name in ("order", "scale", "operand")
     assert found(pair(lambda x: distances(1, x), lambda x: distances_there(1, x))) == ([], [])
+
+
+class Recurrent(nn.Module):
+    """The outputs of a recurrence at each row's last valid position."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.head = nn.GRU(4, 6, batch_first=True), nn.Linear(6, 3)
+
+    def forward(self, x, last):
+        outputs = self.rnn(x)[0]
+        return self.head(outputs[torch.arange(len(outputs)), last])
+
+
+class AtTheEnd(keras.Model):
+    """As `Recurrent`, at the last position of all."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.head = keras.layers.GRU(6, return_sequences=True, name="rnn"), keras.layers.Dense(3, name="head")
+
+    def call(self, inputs):
+        return self.head(self.rnn(inputs["x"])[:, -1])
+
+
+def test_an_index_of_the_inputs_is_told_as_one_whatever_it_says_on_the_example():
+    """Of rows of one position it says the first: that torch takes the first one would be false."""
+    lasts = strategies.together(x=strategies.arrays(6, 4), last=strategies.arrays(below=6))
+    corners = PairModels(Pair("last", Recurrent, AtTheEnd, inputs=lasts))
+    x = np.random.default_rng(0).standard_normal((3, 6, 4))
+    lasts_of = ([0, 0, 0], [3, 1, 5], [2, 0, 4])
+    runs = operators.Examples(corners, [(Weights(1, 1.0), {"x": x, "last": np.array(of)}) for of in lasts_of])
+
+    assert operators.operations(runs)
+    [cause] = operators.causes(runs)
+    assert cause.name == "positions"
+    assert "where input['last'] says, and tensorflow what stands at the last position of every row" in cause.told
+
+
+def gated(axes, x):
+    """Pictures of (rows, columns), cut to squares, by a gate along one of the axes."""
+    gate = torch.tanh(x.mean(1)).mean(1, keepdim=True) * 3
+    return x[:, :, :4] * gate[:, :, None].permute(axes)
+
+
+def gated_there(x):
+    gate = tf.reduce_mean(tf.tanh(tf.reduce_mean(x, 3)), 1, keepdims=True) * 3
+    return x[:, :4] * gate[:, :, :, None]
+
+
+def hidden(x):
+    return x[:, :, :4].masked_fill((x.mean(1).mean(1) > 0)[:, None, None, :], -1.0)
+
+
+def hidden_there(x):
+    mask = tf.reduce_mean(tf.reduce_mean(x, 3), 1) > 0
+    return tf.where(mask[:, :, None, None], tf.constant(-1.0, x.dtype), x[:, :4])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "name"),
+    [(partial(gated, (0, 1, 3, 2)), gated_there, "order"), (hidden, hidden_there, "mask")],
+    ids=("numbers", "a mask"),
+)
+def test_an_operand_that_is_broadcast_along_another_axis_is_the_cause(ours, theirs, name):
+    places, [cause] = found(pair(ours, theirs))
+
+    assert places
+    assert cause.name == name
+    assert "goes along axis " in cause.told
+    assert cause.after < 1e-9 * cause.before

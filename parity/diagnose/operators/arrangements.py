@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import permutations
 from typing import Any
 
+import numpy as np
+
 from parity.backends.operations import Edit
+from parity.diagnose.operators.names import CHOICES, PRODUCTS, SUMS
 from parity.diagnose.operators.operands import changed
 from parity.diagnose.operators.orders import orders, taken, turns
-from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called
+from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, hides
 from parity.dtypes import Array
 
 FLATTENING = {"flatten", "reshape", "view", "ravel"}
@@ -38,6 +42,33 @@ def _by_both(spot: Spot, place: int, twin: int) -> str:
     makers = [f"{called(here)}{at(here)} in torch"] if here else []
     makers += [f"{called(there)}{at(there)} in tensorflow"] if there else []
     return f"; it comes from {' and from '.join(makers)}" if makers else ""
+
+
+def broadcast(spot: Spot) -> Iterator[Proposal]:
+    """Propose that an operand is broadcast along another axis, as long: [batch, 1, time] for [batch, time, 1]."""
+    operation, values = spot.operation, spot.run.trace.values
+    shape = values[operation.makes[0]].shape if len(operation.makes) == 1 else ()
+    for place, leaf in enumerate(spot.leaves) if operation.name in SUMS | PRODUCTS | CHOICES else ():
+        array = None if leaf.place is None else values[leaf.place].array
+        if array is None or not array.ndim or array.ndim > len(shape):
+            continue
+        lengths = (1,) * (len(shape) - array.ndim) + array.shape
+        for one, two in permutations(range(1, len(shape)), 2):
+            if lengths[one] == shape[one] == shape[two] > 1 == lengths[two]:
+                yield Proposal(
+                    always(Edit(spot.number, place, partial(_along_another, place, len(shape), one, two))),
+                    "mask" if array.dtype.kind == "b" or hides(operation, array) else "order",
+                    f"the {spot.argument(place)} of {operation.name}{spot.place} goes along axis {one} in torch, and "
+                    f"is repeated along axis {two}; in tensorflow the other way round{spot.by}",
+                    f"the axis of one element at the same place on both sides{spot.place}: of scores [..., queries, "
+                    "keys], a mask [..., None, :] hides keys and [..., :, None] hides queries",
+                    subject=f"the {spot.argument(place)} along axis {two} in tensorflow",
+                )
+
+
+def _along_another(place: int, rank: int, one: int, two: int, arguments: Sequence[Any]) -> Array:
+    array: Array = arguments[place]
+    return np.swapaxes(array[(None,) * (rank - array.ndim)], one, two)
 
 
 def rearranged(spot: Spot) -> Iterator[Proposal]:

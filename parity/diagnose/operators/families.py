@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from parity.diagnose.operators.arguments import arguments, constants, together
-from parity.diagnose.operators.arrangements import arranged, rearranged, turned
+from parity.diagnose.operators.arrangements import arranged, broadcast, rearranged, turned
 from parity.diagnose.operators.attention import interchanged
+from parity.diagnose.operators.averages import regrouped
 from parity.diagnose.operators.factors import scaled, scaled_along
 from parity.diagnose.operators.formulas import instead
 from parity.diagnose.operators.masks import masked, opened
@@ -16,7 +17,7 @@ from parity.diagnose.operators.masks import others as other_masks
 from parity.diagnose.operators.moves import deferred, exchanged, moved, relocated, swapped
 from parity.diagnose.operators.operands import elsewhere, functions, inverted, of_results, omitted, parts
 from parity.diagnose.operators.others import appended, exchanges, inserted, prefixed, replaced
-from parity.diagnose.operators.positions import ends
+from parity.diagnose.operators.positions import chosen, ends
 from parity.diagnose.operators.proposal import Proposal, Spot, always
 from parity.diagnose.operators.ranges import overflowing
 from parity.diagnose.operators.repeats import lagging, repeated
@@ -30,12 +31,13 @@ PLAIN: tuple[Kind, ...] = (
     elsewhere,
     of_results,
     arranged,
+    broadcast,
     inserted,
     shifted,
     rearranged,
     masked,
 )
-BESIDE: tuple[Kind, ...] = (opened, omitted, unset, arguments, siblings, inverted, elsewhere, arranged)
+BESIDE: tuple[Kind, ...] = (opened, omitted, unset, arguments, siblings, inverted, elsewhere, arranged, broadcast)
 LAST: tuple[Kind, ...] = (other_masks, replaced, averaged, filled, pooled, scaled, scaled_along, turned)
 WHOLE: tuple[Kind, ...] = (swapped,)  # is the cause alone, or none
 MOVES: tuple[Kind, ...] = (exchanged, deferred, moved, relocated, prefixed, appended)
@@ -50,7 +52,10 @@ def levels(first: Sequence[int], beside: Sequence[int], exchange: bool) -> list[
     """What is tried of which operations, the plainest first."""
     both = (*first, *beside)
     return [
-        [((repeated, lagging, rewrites, parts, interchanged, constants, ends), number) for number in both],
+        [
+            ((repeated, lagging, rewrites, parts, interchanged, constants, ends, chosen, regrouped), number)
+            for number in both
+        ],
         [*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)],
         [((shifted, overflowing), number) for number in both],
         [((together, instead), number) for number in first],

@@ -1,4 +1,6 @@
-"""Where a recurrence's outputs are taken: its final states stand at the last position forward, at the first backward.
+"""Where outputs are taken: where an index says, or at an end; of a recurrence, at the end of each direction.
+
+A recurrence's final states stand at the last position forward, at the first backward.
 
 One side reads the last position of all outputs, the other the final states: of one direction it is the same, and of two
 the backward half has read a single step at the last position.
@@ -16,6 +18,7 @@ from parity.diagnose.operators.proposal import Proposal, Spot, always, called
 from parity.dtypes import Array
 
 RECURRENT = ("gru", "lstm", "rnn_tanh", "rnn_relu")
+INDEXED = ("__getitem__", "gather", "index_select", "take_along_dim")
 ENDS = {0: "first", -1: "last"}
 Way = tuple[tuple[int, int], ...]  # of each direction in turn that is taken: its number and the position
 
@@ -32,9 +35,57 @@ def ends(spot: Spot) -> Iterator[Proposal]:
         for leaf, one in enumerate(spot.leaves):
             own = None if one.place is None else spot.run.trace.values[one.place].array
             now = [way for way in ways if own is not None and np.array_equal(own, _at(directions, time, way, array))]
+            if one.place is not None and now and _indexed(spot, one.place, maker):  # at another place, of other inputs
+                continue
             for way in ways if now else ():
                 if way not in now and [number for number, _ in way] == [number for number, _ in now[0]]:
                     yield _proposal(spot, leaf, maker, time, directions, now[0], way)
+
+
+def _indexed(spot: Spot, place: int, maker: Operation) -> bool:
+    """Whether an index that is computed takes a value out of a recurrence's outputs."""
+    makers, waiting = spot.run.trace.makers(), [place]
+    while waiting:
+        of = makers.get(waiting.pop())
+        if of is None or of is maker:
+            continue
+        if any(_whole(spot, taken) for _, taken in of.takes):
+            return True
+        waiting += [taken for _, taken in of.takes]
+    return False
+
+
+def chosen(spot: Spot) -> Iterator[Proposal]:
+    """Propose that what an index takes, as each row's last valid position, is taken at the first or the last of all."""
+    operation, values = spot.operation, spot.run.trace.values
+    if operation.name not in INDEXED:
+        return
+    axis, shape = operation.settings.get("dim"), values[operation.takes[0][1]].shape if operation.takes else ()
+    for leaf, one in enumerate(spot.leaves):
+        if one.place is None or not _whole(spot, one.place):
+            continue
+        end = shape[axis] - 1 if isinstance(axis, int) and shape else -1
+        for position, word in ((0, "first"), (end, "last")):
+            origin = spot.origin(one.place)
+            yield Proposal(
+                always(Edit(spot.number, leaf, partial(_everywhere, leaf, position))),
+                "positions",
+                f"torch's {operation.name}{spot.place} takes what stands where {origin} says, and tensorflow what "
+                f"stands at the {word} position of every row{spot.by}",
+                f"take the same position on both sides: that of {origin}, or the {word} one; where rows are padded, a "
+                "row's last valid position is its length less one",
+                subject=f"the {word} position of every row in tensorflow",
+            )
+
+
+def _whole(spot: Spot, place: int) -> bool:
+    """Whether a value of torch's run is of whole numbers, as an index is."""
+    array = spot.run.trace.values[place].array
+    return array is not None and array.dtype.kind in "iu"
+
+
+def _everywhere(leaf: int, position: int, arguments: Sequence[Any]) -> Array:
+    return np.full_like(arguments[leaf], position)
 
 
 def _ways(directions: int) -> list[Way]:
