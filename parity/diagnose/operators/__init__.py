@@ -13,8 +13,8 @@ weights and inputs too, is the cause.
     examples      the runs on several examples, on all of which a cause has to hold
     families      the families of edits by level: what is tried of which operations
     proposal      an edit, and what is said of it where it is proved
-    arguments, indices, operands, arrangements, averages, rewrites, factors, formulas, windows, paddings, positions,
-    resizing, masks, moves, repeats, others
+    arguments, indices, operands, arrangements, averages, rewrites, factors, formulas, halves, windows, paddings,
+    positions, resizing, masks, moves, repeats, others
                   families of edits
     ranges        the same function on both sides, of which one leaves the range of numbers: a family, too
     orders        in which other order the same numbers may stand

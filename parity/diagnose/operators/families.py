@@ -12,6 +12,7 @@ from parity.diagnose.operators.attention import interchanged
 from parity.diagnose.operators.averages import regrouped
 from parity.diagnose.operators.factors import scaled, scaled_along
 from parity.diagnose.operators.formulas import instead
+from parity.diagnose.operators.halves import paired
 from parity.diagnose.operators.masks import masked, opened
 from parity.diagnose.operators.masks import others as other_masks
 from parity.diagnose.operators.moves import deferred, exchanged, moved, relocated, swapped
@@ -53,7 +54,7 @@ def levels(first: Sequence[int], beside: Sequence[int], exchange: bool) -> list[
     both = (*first, *beside)
     return [
         [
-            ((repeated, lagging, rewrites, parts, interchanged, constants, ends, chosen, regrouped), number)
+            ((repeated, lagging, rewrites, parts, interchanged, constants, ends, chosen, regrouped, paired), number)
             for number in both
         ],
         [*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)],
