@@ -39,7 +39,7 @@ from parity.diagnose.operators.align import Alignment
 from parity.diagnose.operators.examples import Examples as Examples
 from parity.diagnose.operators.examples import recorded
 from parity.diagnose.operators.nodes import placed
-from parity.diagnose.operators.proposal import at, called, once
+from parity.diagnose.operators.proposal import Proposal, Spot, at, called, once
 from parity.diagnose.operators.search import Runs
 from parity.diagnose.operators.table import table
 from parity.dtypes import Inputs
@@ -162,9 +162,28 @@ def _proved(
         if examples.closed(chosen, base, form):
             chosen = examples.needed(chosen, base, form)  # one behind takes others' in
             examples.runs(base, form)
-            return once([search.cause(proposal, runs, chosen) for proposal in chosen])
+            needed = [proposal for proposal in chosen if not _reading(examples.corners, runs, proposal)] or chosen
+            return once([search.cause(proposal, runs, chosen) for proposal in needed])
         examples.runs(base, form)  # the run holds the model's own parameters
     return []
+
+
+def _reading(corners: PairModels, runs: Runs, proposal: Proposal) -> bool:
+    """Whether an edit leaves out no more than how a parameter is turned, of which no run says how both sides hold it.
+
+    By links that read it the other way round both sides do the same: it is no cause beside one that is needed.
+    """
+    shapes = {shape for link in corners.unread for name, (_, shape) in corners.layout.items() if _of(name, link.ours)}
+    run = runs.run
+    spots = [Spot(run, edit.operation, runs.alignment, ()) for edit in proposal.made(runs.other.trace)]
+    taken = [run.trace.values[place] for spot in spots if spot.reorders for _, place in spot.operation.takes]
+    leaves = [of for of in taken if of.leaf and not of.leaf.startswith(("constant", "input"))]
+    return 0 < len(leaves) == len(spots) and all(of.shape in shapes for of in leaves)
+
+
+def _of(name: str, layer: str) -> bool:
+    """Whether a parameter, by its canonical name, is a layer's."""
+    return name.rpartition(".")[0] == layer
 
 
 def _masks(examples: Examples) -> list[Cause]:
