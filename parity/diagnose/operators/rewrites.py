@@ -52,6 +52,8 @@ def rewrites(spot: Spot) -> Iterator[Proposal]:
         yield from resized(spot)
     elif spot.operation.name == "cumsum":
         yield from _accumulated(spot)
+    elif spot.operation.name in ("__floordiv__", "floor_divide"):
+        yield _truncated(spot)
     elif spot.operation.name == "_pack_padded_sequence":
         yield from _unpacked(spot)
     elif "reduction" in {**spot.operation.settings, **spot.run.defaults(spot.number)}:
@@ -202,6 +204,24 @@ def _accumulated(spot: Spot) -> Iterator[Proposal]:
             f"element itself, or flipped before and behind{spot.place}",
             subject=f"a running sum, {words} in tensorflow",
         )
+
+
+def _truncated(spot: Spot) -> Proposal:
+    """A division of whole numbers that rounds towards zero, where Python's and torch's `//` round down."""
+    return Proposal(
+        always(Edit(spot.number, None, _towards_zero)),
+        "operation",
+        f"torch's {called(spot.operation)}{spot.place} rounds down, -1 // 2 to -1, and tensorflow rounds "
+        f"towards zero{spot.by}",
+        "round negative quotients alike: // on both sides, or div(rounding_mode='trunc') in torch for a cast to a "
+        "whole number in tensorflow",
+        subject="a quotient that is rounded towards zero in tensorflow",
+    )
+
+
+def _towards_zero(arguments: Sequence[Any]) -> Array:
+    above, below = arguments[:2]
+    return np.asarray(np.trunc(np.true_divide(above, below)), above.dtype)
 
 
 def _running(at: int, axis: int, exclusive: bool, reverse: bool, arguments: Sequence[Any]) -> Array:
