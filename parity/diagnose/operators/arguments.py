@@ -35,6 +35,7 @@ FIXED = {
     *("dropout", "train", "training", "num_layers", "has_biases", "bidirectional", "batch_first", "inplace", "sparse"),
     *("norm_type", "scale_grad_by_freq", "padding_idx", "dtype", "device", "memory_format", "create_graph"),
     *("only_inputs", "allow_unused", "is_grads_batched", "materialize_grads", "cudnn_enabled", "requires_grad"),
+    *("size_average", "reduce"),  # old names of what `reduction` says, which torch warns of
 }
 REAL = {*PRODUCTS, *SUMS, "pow", "__pow__"}  # operations whose whole numbers may as well be none
 # Another length of these would not fit what takes them, and says nothing of the model.
