@@ -112,7 +112,7 @@ def _step(
         if chosen and proposal.only == "alone":
             continue
         gap, limit = left(runs, [*chosen, proposal])
-        if np.isinf(gap):  # an edit that cannot be made
+        if np.isinf(gap) and not gained:  # an edit that cannot be made, or makes nothing that is compared
             continue
         runs.work[0] -= runs.cost(proposal.made(base.other.trace)[0].operation)
         if gap <= limit and _shown(runs, [*chosen, proposal]):
