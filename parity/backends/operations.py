@@ -137,6 +137,14 @@ class Trace:
         """Value -> the operation that made it; none of a leaf."""
         return {value: operation for operation in self.operations for value in operation.makes}
 
+    def made_of(self, leaves: Callable[[str], bool]) -> set[int]:
+        """The values that are made of such leaves alone, by name, and these themselves."""
+        known = {at for at, value in enumerate(self.values) if value.leaf and leaves(value.leaf)}
+        for one in self.operations:
+            if one.whole and known.issuperset(at for _, at in one.takes):
+                known |= {*one.makes}
+        return known
+
     def like(self, operation: Operation, other: "Trace") -> Operation:
         """Another run's operation in the place of one of this: of those alike, at one line. Raises LookupError."""
 

@@ -186,6 +186,28 @@ def test_all_that_no_grad_surrounds_is_one_cause_at_its_last_line():
     assert "(no_grad)" in cause.told
 
 
+def counted(x):
+    with torch.no_grad():
+        share = torch.tanh(x)
+        share.mul_(x)
+    return x + share.sin()
+
+
+@pytest.mark.parametrize(("ours", "detached"), [(without_gradient, ["tanh"]), (by_function, [])])
+def test_what_a_function_with_a_gradient_of_its_own_does_is_not_inside_of_no_grad(ours, detached):
+    corners = pair(ours, in_tensorflow)
+    batch = Batch(given(corners, 1.0)[0][1], corners.given(0)[1], None)
+    operations = pulls.Example(corners, given(corners, 1.0)[0][0], batch).pulled(()).traces[0].operations
+
+    assert [one.name for one in operations if one.detached] == detached
+
+
+def test_what_is_written_inside_of_no_grad_is_not_tried_with_a_gradient():
+    places, _ = parted(pair(counted, lambda x: x + tf.sin(tf.tanh(x) * x)))
+
+    assert places
+
+
 def test_gradients_that_are_cut_off_at_two_numbers_are_told_with_both():
     _, [cause] = parted(pair(cut_off, cut_elsewhere))
     assert "is cut off at 0.002; tensorflow's is cut off at 0.004" in cause.told

@@ -5,8 +5,12 @@ import pytest
 import tensorflow as tf
 import torch
 
-from tests.helpers.between import found, pair
+from parity.diagnose.operators.examples import recorded
+from parity.diagnose.operators.factors import scaled_along
+from parity.diagnose.operators.proposal import Spot
+from tests.helpers.between import found, given, pair
 
+FIRST = np.array([np.sqrt(2), 1, 1, 1, 1, 1])
 MEANS = np.linspace(0.2, 0.7, 6)
 PLACES, FREQUENCIES = np.arange(6)[:, None], np.arange(6)
 COSINES = np.cos(np.pi / 6 * (PLACES + 0.5) * FREQUENCIES) * np.where(FREQUENCIES, np.sqrt(2 / 6), np.sqrt(1 / 6))
@@ -55,3 +59,12 @@ def test_what_changes_with_the_input_is_no_factor():
     _, causes = found(pair(lambda x: x.tanh(), lambda x: tf.tanh(x) * tf.reduce_mean(x, (0, 1, 2))))
 
     assert not any("along axis" in cause.told for cause in causes)
+
+
+@pytest.mark.parametrize(("theirs", "count"), [(lambda x: 3.0 * tf.sin(x), 0), (lambda x: tf.sin(x) * FIRST, 1)])
+def test_a_factor_of_all_places_is_none_along_an_axis(theirs, count):
+    corners = pair(lambda x: x.sin(), theirs)
+    runs = recorded(corners, *given(corners, 1.0)[0], loss=False)
+    [number] = [at for at, one in enumerate(runs.run.trace.operations) if one.name == "sin"]
+
+    assert len([*scaled_along(Spot(runs.run, number, runs.alignment, ()))]) == count

@@ -51,6 +51,29 @@ def test_the_line_of_the_other_side_is_that_of_the_operation_that_the_edit_is_ab
     assert f"(test_operator_places.py:{line})" in cause.told
 
 
+def below(diagonal):
+    def weigh(x):
+        mask = torch.ones(6, 4, dtype=torch.bool).tril(diagonal)
+        return x.tanh().masked_fill(~mask, -1e4).softmax(3).sin()
+
+    return weigh
+
+
+def below_there(x):
+    scores = tf.tanh(tf.square(x) / x)
+    mask = tf.linalg.band_part(tf.ones((6, 4), tf.bool), -1, 0)
+    return tf.sin(tf.nn.softmax(tf.where(mask[..., None], scores, -1e30), 2))
+
+
+def test_the_line_of_a_mask_is_that_of_the_other_sides_mask():
+    _, [cause] = found(pair(below(1), below_there))
+    lines = Path(__file__).read_text().splitlines()
+    line = next(number for number, code in enumerate(lines, 1) if "mask = tf.linalg.band_part(" in code)
+
+    assert "diagonal=0" in cause.told
+    assert f"(test_operator_places.py:{line})" in cause.told
+
+
 def test_an_edit_that_cannot_be_made_ends_no_search(monkeypatch):
     def impossible(_):
         def made(_trace):

@@ -150,14 +150,25 @@ def bins(kind, size):
     return lambda x: getattr(nn.functional, f"adaptive_{kind}_pool2d")(x, size).sin()
 
 
-def windows(kind, reach, padding="VALID"):
-    return lambda x: tf.sin(getattr(tf.nn, f"{kind}_pool2d")(x, reach, reach, padding))
+def windows(kind, reach):
+    return lambda x: tf.sin(getattr(tf.nn, f"{kind}_pool2d")(x, reach, reach, "VALID"))
 
 
 POOLED = {  # of an image of 6 x 4: 6 // 4 places is a window of one
     "of a mean": (bins("avg", (4, 2)), windows("avg", (1, 2)), "0:2, 1:3, 3:5, 4:6, then 0:2, 2:4", "[1, 2] by steps"),
     "of a maximum": (bins("max", (4, 2)), windows("max", (1, 2)), "0:2, 1:3, 3:5, 4:6, then 0:2, 2:4", "[1, 2] by"),
-    "padded": (bins("avg", 3), windows("avg", (2, 2), "SAME"), "0:2, 2:4, 4:6, then 0:2, 1:3, 2:4", "[2, 2] by steps"),
+    "of two sizes": (
+        lambda x: nn.functional.max_pool2d(x, (3, 2), (1, 2)).sin(),
+        windows("max", (2, 1)),
+        "pools other windows; tensorflow pools",
+        "[2, 1] by steps of [2, 1]",
+    ),
+    "padded": (
+        lambda x: nn.functional.max_pool2d(x, (3, 2), (1, 2)).sin(),
+        lambda x: tf.sin(tf.nn.max_pool2d(x, (4, 3), (3, 2), "SAME")),
+        "pools other windows; tensorflow pools",
+        "[4, 3] by steps of [3, 2]",
+    ),
 }
 
 

@@ -65,6 +65,12 @@ class Alignment:
         return equal and (not self.strict or laid_out(first.array, second.array, limit))
 
     @cached_property
+    def constants(self) -> tuple[set[int], set[int]]:
+        """Of each side: the values that are made of constants alone."""
+        first, second = (trace.made_of(lambda leaf: leaf.startswith("constant")) for trace in self.traces)
+        return first, second
+
+    @cached_property
     def wanted(self) -> list[int]:
         """TensorFlow's values, by place, that reach an output and mean nothing in torch's run."""
         there = self.traces[1]

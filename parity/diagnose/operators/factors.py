@@ -8,13 +8,13 @@ from itertools import permutations
 import numpy as np
 
 from parity.backends.operations import Edit
+from parity.diagnose.constants import SPARE
 from parity.diagnose.operators.operands import LONE
 from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, always, called
 from parity.diagnose.search import within
 from parity.dtypes import Array
 
 LONGEST = 256  # places along an axis, each with a factor of its own
-SPARE = 8  # elements at least at each place: more equations than unknowns, by far
 FEW = 3  # factors that are told
 
 

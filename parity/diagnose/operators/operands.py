@@ -9,7 +9,7 @@ import numpy as np
 
 from parity.backends.operations import Edit, Leaf, Operation
 from parity.diagnose.operators.names import of_omission
-from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, equal, fixed, hides
+from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, equal, hides
 from parity.dtypes import Array
 
 PLAIN: dict[str, Callable[[Array], Array]] = {
@@ -64,10 +64,11 @@ def _tells(spot: Spot, place: int) -> bool:
 
     0 and 1/2, the steps of a table, have 0 and 1/4 as their squares and as their halves.
     """
-    array = spot.run.trace.values[place].array
-    if array is None or array.dtype.kind == "b":
-        return array is not None
-    return len(np.unique(array)) >= FEWEST or not fixed(spot.run.trace, place)
+    value = spot.run.trace.values[place]
+    if value.array is None or value.array.dtype.kind == "b":
+        return value.array is not None
+    different = int(np.count_nonzero(np.diff(value.ordered))) + 1
+    return different >= FEWEST or place not in spot.alignment.constants[0]
 
 
 def functions(spot: Spot, kinds: str = "bf") -> Iterator[Proposal]:

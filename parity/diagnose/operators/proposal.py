@@ -108,7 +108,7 @@ class Spot:
 
     def fixed(self, place: int) -> bool:
         """Whether a value of TensorFlow's run is made of constants alone."""
-        return fixed(self.there, place)
+        return place in self.alignment.constants[1]
 
     def argument(self, leaf: int) -> str:
         """An operand's argument as it is told: with its number, where several arrays are one argument's."""
@@ -165,21 +165,6 @@ class Spot:
     def origin(self, place: int) -> str:
         """Where a value of torch's run comes from, as its user knows it."""
         return origin(self.run.trace, place, self.operation.layer)
-
-
-def fixed(trace: Trace, place: int) -> bool:
-    """Whether a value is made of constants alone."""
-    makers, waiting, seen = trace.makers(), [place], set[int]()
-    while waiting:
-        here = waiting.pop()
-        if here in seen:
-            continue
-        seen.add(here)
-        if here in makers and makers[here].whole:
-            waiting += [operand for _, operand in makers[here].takes]
-        elif not trace.values[here].leaf.startswith("constant"):
-            return False
-    return True
 
 
 def called(operation: Operation) -> str:
