@@ -2,10 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+from parity import Pair
 from parity.diagnose.layers.orders import ordered
 from parity.diagnose.relations import related
+from parity.diagnose.stages import own_weights
 from parity.diagnose.stages.own_relations import changes
+from parity.pair.models import PairModels
+from parity.strategies import arrays
 
 RANDOM = np.random.default_rng(0)
 UNITS = 4
@@ -172,3 +178,30 @@ def test_blocks_in_another_order_are_no_single_values(blocks, cause):
     array = drawn(5, 24)
 
     assert [of.cause for of in ordered("dense", "", array, gates(array, blocks))] == [cause]
+
+
+class Shipped:
+    """A model that gives parameters and takes them, as the model of a shipped file: it has no layers."""
+
+    def __init__(self, model):
+        self.model = model
+        for verb in ("read", "write", "parameters", "outputs"):
+            setattr(self, verb, getattr(model, verb))
+
+    def copy_parameters_from(self, other):
+        self.model.copy_parameters_from(other.model)
+
+
+def normed(seed):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Linear(6, 3)).eval()
+
+
+@pytest.mark.parametrize("shipped", ["old", "new"])
+def test_weights_of_another_training_are_the_cause_for_a_side_without_layers(shipped):
+    pair = Pair("acme", torch={"old": lambda: normed(1), "new": lambda: normed(2)}, weights="given", inputs=arrays(4))
+    corners = PairModels(pair)
+    corners.models.update({of: Shipped(model) for of, model in corners.models.items() if of[0] == shipped})
+    [cause] = own_weights.explain(corners)
+
+    assert (cause.name, cause.told.partition(" in ")[0]) == ("weights changed", "new has other numbers than old")
