@@ -136,6 +136,8 @@ def table(figures: dict[str, Any]) -> str:
         rate, cpu, busy = (statistics.median(run[name] for run in runs) for name in ("per_second", "of_cpu", "of_time"))
         shares = f"{100 * cpu:.0f} % | {100 * busy:.0f} %"
         lines.append(f"| {workers} worker{'s' * (int(workers) > 1)} | {rate:.3f} | {shares} |")
+    share = f"{100 * figures['of_ideal']:.0f} %"
+    lines += ["", f"Two workers do {share} of twice what one does (medians of {ROUNDS} runs)."]
     seconds = statistics.median(run["cpu"] for runs in figures["rates"].values() for run in runs)
     fleet = (
         f"One of these checks takes {seconds:.1f} s of CPU time: {MILLION:,} of them would take {FLEET} workers, a "
