@@ -101,7 +101,8 @@ class Operation:
     """One operation of a run: what it takes by argument and makes, as places in the trace's values; its settings.
 
     `layer` is the path of the innermost layer that it is in, `line` the innermost line of the user's code; `whole` says
-    that it takes nothing but values of the trace, `detached` that it runs where the code has turned gradients off.
+    that it takes nothing but values of the trace, `detached` that it runs where the code has turned gradients off;
+    `part_of` is the function of the user's code that does this and other things at once.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Operation:
     line: Line | None
     whole: bool = True
     detached: bool = False
+    part_of: str = ""
 
 
 @dataclass

@@ -154,7 +154,7 @@ class Recorded:
     def _of(self, operation: int, edits: Sequence[Edit]) -> list[Edit]:
         return [edit for edit in (*self._edits, *edits) if edit.operation == operation]
 
-    def _record(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> Outputs:
+    def _record(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Any, part_of: str) -> Outputs:
         """Call a function as the model did; note what it took and made, its settings, layer and line."""
         leaves, nesting = pytree.tree_flatten((args, kwargs))
         written = signatures.writes(function)
@@ -191,9 +191,8 @@ class Recorded:
         settings = {name: of[0] if len(of) == 1 else of for name, of in settings.items()}
         stack = list(frames())
         line = users(((frame.f_code.co_filename, frame.f_lineno) for frame in stack), FRAMEWORK)
-        self.trace.operations.append(
-            Operation(signatures.name(function), takes, makes, settings, self._layer(stack), line, detached=detached)
-        )
+        named = signatures.name(function), takes, makes, settings, self._layer(stack), line
+        self.trace.operations.append(Operation(*named, detached=detached, part_of=part_of))
         return result
 
     def _layer(self, stack: Iterable[Any]) -> str:

@@ -15,14 +15,18 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from parity.backends.torch import signatures
+from parity.backends.torch.unfused_losses import LOSSES
 
 
 class Recording(TorchFunctionMode):  # type: ignore[misc]  # torch's class has no types
-    """Hands every call of torch's functions to `record`; where `unfused`, those that have parts by their parts."""
+    """Hands every call of torch's functions to `record`; where `unfused`, those that have parts by their parts.
 
-    def __init__(self, record: Callable[[Any, Any, Any], Any], unfused: bool) -> None:
+    `record` is given the function, its arguments, and the name of that of the user's code of which it is a part.
+    """
+
+    def __init__(self, record: Callable[[Any, Any, Any, str], Any], unfused: bool) -> None:
         super().__init__()
-        self._record, self._unfused = record, unfused
+        self._record, self._unfused, self._inside = record, unfused, ""
 
     def __torch_function__(
         self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
@@ -32,11 +36,13 @@ class Recording(TorchFunctionMode):  # type: ignore[misc]  # torch's class has n
             return function(*args, **kwargs)
         parts = PARTS.get(signatures.name(function)) if self._unfused else None
         if parts is not None:
+            outer, self._inside = self._inside, self._inside or signatures.name(function)
             with self:
                 result = parts(*args, **kwargs)
+            self._inside = outer
             if result is not None:
                 return result
-        return self._record(function, args, kwargs)
+        return self._record(function, args, kwargs, self._inside)
 
 
 def attention(
@@ -93,10 +99,11 @@ def norm(
     p: Any = "fro",
     dim: Any = None,
     keepdim: bool = False,
+    out: torch.Tensor | None = None,
     dtype: Any = None,
 ) -> torch.Tensor | None:
     """The Euclidean norm along `dim`; None of all elements at once, and of other norms."""
-    if dtype is not None or dim is None or p not in ("fro", 2, None):
+    if out is not None or dtype is not None or dim is None or p not in ("fro", 2, None):
         return None
     return input.square().sum(dim=dim, keepdim=keepdim).sqrt()
 
@@ -128,6 +135,40 @@ def gelu(input: torch.Tensor, approximate: str = "none") -> torch.Tensor:
     return 0.5 * input * (1 + torch.tanh(math.sqrt(2 / math.pi) * (input + 0.044715 * input.pow(3))))
 
 
+def softplus(input: torch.Tensor, beta: float = 1.0, threshold: float = 20.0) -> torch.Tensor:
+    """log(1 + exp(beta x)) / beta, and x where beta x is beyond the threshold."""
+    large = input * beta > threshold
+    soft = torch.log1p(torch.exp((input * beta).masked_fill(large, 0.0))) / beta
+    return torch.where(large, input, soft)
+
+
+def mish(input: torch.Tensor, inplace: bool = False) -> torch.Tensor | None:
+    return None if inplace else input * torch.tanh(functional.softplus(input))
+
+
+def hardswish(input: torch.Tensor, inplace: bool = False) -> torch.Tensor | None:
+    """x min(max(x + 3, 0), 6) / 6."""
+    return None if inplace else input * (input + 3).clamp(0.0, 6.0) / 6
+
+
+def elu(input: torch.Tensor, alpha: float = 1.0, inplace: bool = False) -> torch.Tensor | None:
+    """x above 0, alpha (exp(x) - 1) below."""
+    return None if inplace else torch.where(input > 0, input, alpha * torch.expm1(input.clamp(max=0)))
+
+
+def prelu(input: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """x above 0, weight x below, of one weight or of one of each channel."""
+    slope = _of_channels(weight, input) if input.ndim > 1 else weight
+    return torch.where(input > 0, input, slope * input)
+
+
+def pairwise_distance(
+    x1: torch.Tensor, x2: torch.Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> torch.Tensor | None:
+    """The Euclidean norm of x1 - x2 + eps."""
+    return None if p != 2 else (x1 - x2 + eps).square().sum(-1, keepdim=keepdim).sqrt()
+
+
 def layer_norm(
     input: torch.Tensor,
     normalized_shape: Any,
@@ -150,49 +191,49 @@ def group_norm(
 ) -> torch.Tensor:
     grouped = input.reshape(input.shape[0], num_groups, -1)  # (batch, channels, ...) -> (batch, groups, rest)
     normed = _normed(grouped, [-1], eps).reshape(input.shape)
-    shape = [1, -1, *[1] * (input.ndim - 2)]
-    normed = normed if weight is None else normed * weight.reshape(shape)
-    return normed if bias is None else normed + bias.reshape(shape)
+    return _with_gain(normed, weight, bias)
+
+
+def batch_norm(
+    input: torch.Tensor,
+    running_mean: torch.Tensor | None,
+    running_var: torch.Tensor | None,
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,  # noqa: ARG001 it is of training, which has no parts
+    eps: float = 1e-5,
+) -> torch.Tensor | None:
+    """(x - mean) / sqrt(variance + eps) by the running figures of each channel; None in training, which moves them."""
+    if training or running_mean is None or running_var is None:
+        return None
+    mean, variance = (_of_channels(of, input) for of in (running_mean, running_var))
+    return _with_gain((input - mean) / (variance + eps).sqrt(), weight, bias)
+
+
+def rms_norm(
+    input: torch.Tensor, normalized_shape: Any, weight: torch.Tensor | None = None, eps: float | None = None
+) -> torch.Tensor:
+    """x / sqrt(mean(x^2) + eps)."""
+    eps = torch.finfo(input.dtype).eps if eps is None else eps
+    axes = [*range(-len(normalized_shape), 0)]
+    normed = input / (input.square().mean(dim=axes, keepdim=True) + eps).sqrt()
+    return normed if weight is None else normed * weight
+
+
+def _of_channels(values: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    return values.reshape([1, -1, *[1] * (x.ndim - 2)])
+
+
+def _with_gain(normed: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None) -> torch.Tensor:
+    normed = normed if weight is None else normed * _of_channels(weight, normed)
+    return normed if bias is None else normed + _of_channels(bias, normed)
 
 
 def _normed(x: torch.Tensor, axes: list[int], eps: float) -> torch.Tensor:
     """(x - mean) / sqrt(variance + eps) over the axes, by the biased variance."""
     middle = x - x.mean(dim=axes, keepdim=True)
     return middle / (middle.square().mean(dim=axes, keepdim=True) + eps).sqrt()
-
-
-def cross_entropy(
-    input: torch.Tensor,
-    target: torch.Tensor,
-    weight: torch.Tensor | None = None,
-    *args: Any,
-    **kwargs: Any,
-) -> torch.Tensor | None:
-    """The negative log likelihood of log_softmax(input), of smoothed labels in shares; None of targets that are shares.
-
-    With smoothed labels of a mean without weights alone.
-    """
-    named = dict(zip(("size_average", "ignore_index", "reduce", "reduction", "label_smoothing"), args, strict=False))
-    named |= kwargs
-    smoothing, dim = named.pop("label_smoothing", 0.0), 1 if input.ndim > 1 else 0
-    plain = weight is None and named.get("reduction", "mean") == "mean"
-    if target.dtype.is_floating_point or (smoothing and not plain):
-        return None
-    logs = torch.log_softmax(input, dim=dim)
-    likelihood = functional.nll_loss(logs, target, weight, **named)
-    if not smoothing:
-        return likelihood
-    counted = target != named.get("ignore_index", -100)
-    others = logs.sum(dim).masked_fill(counted.logical_not(), 0.0).sum() / counted.sum()
-    return (1 - smoothing) * likelihood - smoothing / input.shape[dim] * others
-
-
-def binary_cross_entropy_with_logits(input: torch.Tensor, target: torch.Tensor, **kwargs: Any) -> torch.Tensor | None:
-    if {name for name, value in kwargs.items() if value is not None} - {"reduction"}:
-        return None
-    # max(x, 0) - x y + log(1 + exp(-|x|)): the form that does not overflow.
-    each = functional.relu(input) - input * target + torch.log1p(torch.exp(-input.abs()))
-    return _reduced(each, kwargs.get("reduction", "mean"))
 
 
 def std(
@@ -204,61 +245,6 @@ def std(
     return torch.sqrt(torch.var(input, dim, correction=kwargs.get("correction", int(unbiased)), keepdim=keepdim))
 
 
-def mse_loss(
-    input: torch.Tensor,
-    target: torch.Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    weight: torch.Tensor | None = None,
-) -> torch.Tensor | None:
-    return None if reduce or size_average or weight is not None else _reduced((input - target).square(), reduction)
-
-
-def l1_loss(
-    input: torch.Tensor,
-    target: torch.Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    weight: torch.Tensor | None = None,
-) -> torch.Tensor | None:
-    return None if reduce or size_average or weight is not None else _reduced((input - target).abs(), reduction)
-
-
-def kl_div(
-    input: torch.Tensor,
-    target: torch.Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    log_target: bool = False,
-) -> torch.Tensor | None:
-    """target * (log(target) - input), where the input is a log-probability; "batchmean" sums over all but the batch."""
-    if size_average or reduce or log_target:
-        return None
-    each = target * (target.log() - input)
-    return each.sum() / len(input) if reduction == "batchmean" else _reduced(each, reduction)
-
-
-def gaussian_nll_loss(
-    input: torch.Tensor,
-    target: torch.Tensor,
-    var: Any,
-    full: bool = False,
-    eps: float = 1e-6,
-    reduction: str = "mean",
-) -> torch.Tensor:
-    """0.5 * (log(var) + (input - target)^2 / var), and with `full` the constant 0.5 * log(2 pi) too."""
-    var = (torch.ones_like(input) * var).clamp(min=eps)
-    each = 0.5 * (torch.log(var) + (input - target).square() / var)
-    return _reduced(each + 0.5 * math.log(2 * math.pi) if full else each, reduction)
-
-
-def _reduced(each: torch.Tensor, reduction: str) -> torch.Tensor:
-    return {"none": lambda: each, "sum": each.sum, "mean": each.mean}[reduction]()
-
-
 PARTS: dict[str, Callable[..., Any]] = {
     "scaled_dot_product_attention": attention,
     **{
@@ -266,21 +252,24 @@ PARTS: dict[str, Callable[..., Any]] = {
         for function in (
             normalize,
             cosine_similarity,
+            pairwise_distance,
             norm,
             linear,
             glu,
             silu,
             gelu,
+            softplus,
+            mish,
+            elu,
+            prelu,
+            hardswish,
             hardsigmoid,
             layer_norm,
+            rms_norm,
             group_norm,
-            cross_entropy,
-            binary_cross_entropy_with_logits,
+            batch_norm,
             std,
-            mse_loss,
-            l1_loss,
-            kl_div,
-            gaussian_nll_loss,
         )
     },
+    **LOSSES,
 }

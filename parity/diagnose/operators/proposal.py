@@ -168,9 +168,13 @@ class Spot:
 
 
 def called(operation: Operation) -> str:
-    """An operation with its arguments, as it is written; without those that say nothing."""
+    """An operation with its arguments, as it is written; without those that say nothing.
+
+    What is not in the user's code, but part of what is, is told as that.
+    """
     settings = {name: value for name, value in operation.settings.items() if value is not None and name not in SILENT}
-    return f"{operation.name}({', '.join(f'{name}={written(value)}' for name, value in settings.items())})"
+    of = f" inside {operation.part_of}" if operation.part_of else ""
+    return f"{operation.name}({', '.join(f'{name}={written(value)}' for name, value in settings.items())}){of}"
 
 
 def written(value: Any) -> str:
