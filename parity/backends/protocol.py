@@ -1,8 +1,7 @@
 """What each framework offers: a backend, a model in one precision, what trains it. Arrays cross as NumPy's.
 
-A model's verbs stand in protocols by capability, so that a file that can only run has two or three of them and nothing
-that raises. A check says by `NEEDS` which it takes; a backend's entry in `BACKENDS` says by `offers` which its models
-have.
+A model's verbs stand in protocols by capability, so that a file that can only run has two or three and nothing that
+raises. A check says by `NEEDS` which it takes; a backend's entry in `BACKENDS` says by `offers` which its models have.
 
 In all of it ids are (batch, time) int64, logits (batch, time, vocab), parameters canonical, and every array has the
 model's own dtype, or float32 for bfloat16, which NumPy lacks.
@@ -28,9 +27,8 @@ from parity.dtypes import Array, Inputs, Module, Outputs, State
 class Plan:
     """How rows of ids become batches.
 
-    Rows of fewer than two ids are dropped, the others come in `order`, which has each row's place
-    once. A row keeps at most `limit` ids, two or more, and loses the rest on this `side`, "right" or "left". A batch
-    has `size` rows, the last one what is left.
+    Rows of fewer than two ids are dropped, the others come in `order`, each row's place once. A row keeps at most
+    `limit` ids, two or more, and loses the rest on this `side`, "right" or "left". A batch has `size` rows.
     """
 
     order: tuple[int, ...]
@@ -125,8 +123,7 @@ class Trainable(Protocol):
     def own_loss(self, inputs: Inputs, outputs: Mapping[str, Array], backward: bool = False) -> dict[str, Array]:
         """The build's own loss, as if the model gave these `outputs` of the inputs, by place: {"loss": scalar}.
 
-        Its gradient by each output that floats instead, by place, if asked for. An output of another shape
-        or dtype than the model's is not exchanged for it.
+        Instead its gradient by each output that floats, if asked for. One of another shape or dtype is not exchanged.
         """
 
     def losses(self, ids: Array, targets: Array, smoothing: float) -> Array:
@@ -277,6 +274,9 @@ class Backend(Running, Protocol):
 
     def seed(self, number: int) -> None:
         """Start the framework's own random numbers anew."""
+
+    def reseeded(self) -> AbstractContextManager[None]:
+        """Inside, what is drawn from a fixed seed, in whatever code, is other numbers than it would be outside."""
 
     def divergences(self) -> dict[str, tuple[Array, Array]]:
         """Known divergences, measured: name in `checks.known_divergences` -> (array by definition, framework's own)."""

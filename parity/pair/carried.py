@@ -91,14 +91,14 @@ def related(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> bool:
     """
     if ours.keys() != theirs.keys():
         return False
-    telling = [name for name, array in ours.items() if _tells(array) or _tells(theirs[name])]
+    telling = [name for name, array in ours.items() if tells(array) or tells(theirs[name])]
     known = {mark for name in telling for mark in _marks(theirs[name])}
     kin = [name for name in telling if _like(ours[name], theirs[name]) or not known.isdisjoint(_marks(ours[name]))]
     # Half: a converter may transpose, scale or fuse some of them beyond recognition.
     return bool(telling) and 2 * len(kin) >= len(telling)
 
 
-def _tells(array: Array) -> bool:
+def tells(array: Array) -> bool:
     """Whether an array has enough different numbers to say where it comes from: of zeros or ones, two models have the
     same.
     """
@@ -122,7 +122,7 @@ def _like(one: Array, other: Array) -> bool:
     """Whether, in arrays of one shape, half of the numbers are equal or the correlation exceeds `LIKE` either way."""
     if one.shape != other.shape or not one.size:
         return False
-    if 2 * np.count_nonzero(one == other) >= one.size and _tells(one):
+    if 2 * np.count_nonzero(one == other) >= one.size and tells(one):
         return True
     if one.size < LEAST:
         return False

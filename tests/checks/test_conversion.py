@@ -71,6 +71,10 @@ def turned(given):
     }
 
 
+def never_loaded(_):
+    return {"narrow.kernel": keras.initializers.GlorotUniform(seed=1)((8, 3)).numpy().T}
+
+
 def drawn(_):
     random = np.random.default_rng()
     return {name: random.standard_normal(shape) for name, shape in SHAPES.items()}
@@ -127,6 +131,7 @@ def test_what_a_right_converter_laid_out_for_the_model_is_so_for_drawn_weights_t
 CASES = {
     "rounded": (rounded, "tensorflow has narrow.kernel rounded through float16"),
     "not loaded": (not_loaded, f"tensorflow has narrow.kernel {explained.FRESH}"),
+    "not loaded, of a seed": (never_loaded, f"tensorflow has narrow.kernel {explained.FRESH}"),
 }
 
 
@@ -277,7 +282,7 @@ def test_a_planted_fault_is_named(fault, loaded, monkeypatch):
     other = {**given, **change({name: array.copy() for name, array in given.items()})}
     carried = Carried({"torch": given, "tensorflow": given, side: other})
     fresh = {} if fault.cause != "weights not copied" else {side: {n: a for n, a in other.items() if a is not given[n]}}
-    monkeypatch.setattr(explained, "_drawn", lambda _, side, __: fresh.get(side, {}))
+    monkeypatch.setattr(explained, "_drawn", lambda _, side, *__: fresh.get(side, {}))
     layout = {name: (kind, given[name].shape) for name, kind in kinds.items()}
     causes, _ = explained.explain(SimpleNamespace(layout=layout, weaker={"torch": "no model runs"}, builds={}), carried)
 

@@ -51,6 +51,11 @@ def seeded() -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext()
 
 
+def reseeded() -> contextlib.AbstractContextManager[None]:
+    """Change nothing, as `seed`."""
+    return contextlib.nullcontext()
+
+
 def empty() -> Sequence[Any]:
     return ()
 

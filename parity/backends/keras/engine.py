@@ -38,6 +38,9 @@ class Engine(Protocol):
     def seeded(self) -> AbstractContextManager[None]:
         """Inside, its own random numbers are those of a seed; behind it, they go on as if nothing had been drawn."""
 
+    def reseeded(self) -> AbstractContextManager[None]:
+        """Inside, its own random numbers are others than a user's seed makes them."""
+
     def empty(self) -> Sequence[Any]:
         """Modules that do nothing, of each class that a user's may be of besides Keras's."""
 

@@ -7,9 +7,10 @@ import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from unittest.mock import patch
 
 import keras
-from keras.src.random.seed_generator import SeedGenerator, global_seed_generator
+from keras.src.random.seed_generator import SeedGenerator, draw_seed, global_seed_generator
 
 from parity.backends.hooks import set_instance_attribute
 from parity.backends.keras import hooks, modules
@@ -125,6 +126,13 @@ def _numbered(following: Callable[..., Any]) -> Callable[..., Any]:
         return engine.tensor([next(numbers), 0], generator.state.dtype)
 
     return numbered
+
+
+@contextlib.contextmanager
+def reseeded() -> Iterator[None]:
+    # All that Keras draws, an initializer with a seed of its own too, goes by a seed that is drawn here.
+    with engine.reseeded(), patch.object(keras.src.backend.random, "draw_seed", lambda seed: draw_seed(seed) + 1):
+        yield
 
 
 def statistics() -> dict[str, tuple[Array, Array]]:

@@ -25,6 +25,7 @@ from parity.backends.keras.model import load as load
 from parity.backends.keras.model import program as program
 from parity.backends.keras.model import reload as reload
 from parity.backends.keras.model import seed as seed
+from parity.backends.keras.modes import reseeded as reseeded
 from parity.backends.keras.modes import statistics as statistics
 from parity.backends.keras.training import divergences as divergences
 from parity.backends.tensorflow.data import feed as feed

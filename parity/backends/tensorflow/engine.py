@@ -6,6 +6,7 @@ Line for line beside `parity/backends/jax/engine.py`.
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from unittest.mock import patch
 
 import keras
 import numpy as np
@@ -57,6 +58,15 @@ def seeded() -> Iterator[None]:
     finally:
         own._seed, own._rng = before
         own.clear_kernel_cache()  # an operation that has drawn goes on from where it is
+
+
+@contextlib.contextmanager
+def reseeded() -> Iterator[None]:
+    """By where all seeds arrive, those that are set at once and those that an operation is given."""
+    arrive, before = context.Context._set_global_seed, context.global_seed()
+    with seeded(), patch.object(context.Context, "_set_global_seed", lambda own, number: arrive(own, int(number) ^ 1)):
+        tf.random.set_seed(before or 0)
+        yield
 
 
 def empty() -> Sequence[Any]:

@@ -30,6 +30,7 @@ from parity.backends.torch.model import load as load
 from parity.backends.torch.model import program as program
 from parity.backends.torch.model import reload as reload
 from parity.backends.torch.model import seed as seed
+from parity.backends.torch.modes import reseeded as reseeded
 from parity.backends.torch.modes import statistics as statistics
 from parity.backends.torch.precision import precision as precision
 from parity.backends.torch.settled import prepare as prepare

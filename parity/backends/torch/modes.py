@@ -6,6 +6,7 @@ Line for line beside `parity/backends/keras/modes.py`.
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+from unittest.mock import Mock, patch
 
 import torch
 from torch import nn
@@ -103,6 +104,15 @@ class Modes:
             if isinstance(layer, kind)
             for setting, at in settings.items()
         }
+
+
+@contextlib.contextmanager
+def reseeded() -> Iterator[None]:
+    own = torch.default_generator
+    # `torch.manual_seed` asks its module for the generator, however it was imported itself.
+    stand = Mock(wraps=own, manual_seed=lambda number: own.manual_seed(number ^ 1))
+    with patch.object(torch.random, "default_generator", stand):
+        yield
 
 
 def statistics() -> dict[str, tuple[Array, Array]]:

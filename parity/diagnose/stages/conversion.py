@@ -20,14 +20,14 @@ from parity.diagnose.stages.parts import Parts, parts_of
 from parity.dtypes import Array
 from parity.errors import ERRORS
 from parity.inputs.arrays import Sample
-from parity.pair.carried import Carried
+from parity.pair.carried import Carried, tells
 from parity.pair.models import PairModels
 
 MANY = 3  # more layers that something happened to as well
 MOST = 96  # parameters that may have been left in their order, each of which is tried
 MANY_WAYS = 32  # sets of as many changes that are tried
 VAGUE = ("weights changed", "scale")  # of a whole whose parts may say more
-FRESH = "as its builder draws it: other numbers at each build"
+FRESH = "as its builder draws it: other numbers once it draws from another seed"
 
 
 def explain(corners: PairModels, carried: Carried, proved: bool = False) -> Explained:
@@ -43,7 +43,7 @@ def explain(corners: PairModels, carried: Carried, proved: bool = False) -> Expl
     first, second = values
     parts = parts_of(corners)
     ways = [
-        _happened((values[one], values[other]), kinds, other, _drawn(corners, other, values[other]), parts)
+        _happened((values[one], values[other]), kinds, other, _drawn(corners, other, values[one], values[other]), parts)
         for one, other in ((first, second), (second, first))
     ]
     changes, ruled_out = min(ways, key=lambda way: len(way[1]))
@@ -210,12 +210,15 @@ def _together(changes: list[Happened], names: list[str]) -> list[Cause]:
     return [merged[place] for place in sorted(merged)]
 
 
-def _drawn(corners: PairModels, side: str, values: Mapping[str, Array]) -> dict[str, Array]:
-    """The parameters that a side's builder draws and does not load: built once more, it gives other numbers.
+def _drawn(corners: PairModels, side: str, source: Values, values: Values) -> dict[str, Array]:
+    """The parameters that a side's builder draws and does not load: built again, from other seeds, it has other
+    numbers.
 
-    Empty where all are other numbers, so that nothing is loaded.
+    Empty where that tells nothing: all of them are others, or one that is the `source`'s is, which is drawn there too.
     """
-    model = corners.backends[side].Model(corners.builds[side], "float32", corners.pad)
-    again = model.read()
-    other = {name: array for name, array in values.items() if not equal(again[name], array)}
-    return other if len(other) < len(values) else {}
+    backend = corners.backends[side]
+    with backend.reseeded():
+        again = backend.Model(corners.builds[side], "float32", corners.pad).read()
+    others = {name: array for name, array in values.items() if not equal(again[name], array)}
+    loaded = {name for name, array in values.items() if tells(array) and equal(array, source[name])}
+    return others if loaded.isdisjoint(others) and any(tells(values[name]) for name in values.keys() - others) else {}
