@@ -71,6 +71,12 @@ class Alignment:
         return first, second
 
     @cached_property
+    def of_weights(self) -> tuple[set[int], set[int]]:
+        """Of each side: the values that no input reaches, which are made of parameters and constants alone."""
+        first, second = (trace.made_of(lambda leaf: not leaf.startswith("input")) for trace in self.traces)
+        return first, second
+
+    @cached_property
     def wanted(self) -> list[int]:
         """TensorFlow's values, by place, that reach an output and mean nothing in torch's run."""
         there = self.traces[1]

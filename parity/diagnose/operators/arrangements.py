@@ -25,15 +25,17 @@ def arranged(spot: Spot) -> Iterator[Proposal]:
         if value is None or leaf.place is None:
             continue
         argument = f"{spot.argument(place)} of {spot.operation.name}{spot.place}"
+        # A constant has a cause of its own where it is made.
+        whole = leaf.place in spot.alignment.of_weights[0] - spot.alignment.constants[0]
         for twin in sorted(spot.alignment.twins[0].get(leaf.place, ())):
             array = spot.there.values[twin].array
-            for order, description in orders(value, array, spot.alignment.digits) if array is not None else ():
+            for order, description in orders(value, array, spot.alignment.digits, whole) if array is not None else ():
                 edit = Edit(spot.number, place, partial(_reordered, place, order))
-                whole, flattened = f"{description}{_by_both(spot, leaf.place, twin)}", _flattens(spot, leaf.place)
-                yield _order(argument, whole, [edit], flattened)
+                words, flattened = f"{description}{_by_both(spot, leaf.place, twin)}", _flattens(spot, leaf.place)
+                yield _order(argument, words, [edit], flattened)
                 for numbers in spot.makers_at(leaf.place):
                     edits = [Edit(number, after=partial(_ordered, order)) for number in numbers]
-                    yield _order(argument, f"{whole}; so in {len(numbers)} places", edits, flattened)
+                    yield _order(argument, f"{words}; so in {len(numbers)} places", edits, flattened)
 
 
 def _by_both(spot: Spot, place: int, twin: int) -> str:

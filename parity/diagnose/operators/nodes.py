@@ -58,7 +58,7 @@ def _lacking(alignment: Alignment, place: int, first: Sequence[Operation]) -> It
     What is lacking is a term, a bias or a gain, or a function, as an activation.
     """
     own, other = alignment.traces[place], alignment.traces[1 - place]
-    twins, fixed = alignment.twins[1 - place], other.made_of(_no_input)
+    twins, fixed = alignment.twins[1 - place], alignment.of_weights[1 - place]
     for step in (_reaching(other, one, fixed) for one in alignment.parted[1 - place]):
         operands = [at for _, at in step.takes if at in twins and at not in fixed]
         same = {at for operand in operands for at in twins[operand]}
@@ -86,7 +86,7 @@ def _lacks(alignment: Alignment, place: int, step: Operation, takers: Sequence[O
     other = alignment.traces[1 - place]
     added = [other.values[at] for _, at in step.takes if at in fixed]
     if step.name in TERMS and any(value.sketch.size > 1 for value in added):
-        own = alignment.traces[place].made_of(_no_input)  # a residual adds what the inputs reach
+        own = alignment.of_weights[place]  # a residual adds what the inputs reach
         terms = [one for one in takers if one.name in TERMS and any(at in own for _, at in one.takes)]
         return not terms  # else it has the term, and another one
     alone = step.name in FUNCTIONS or (step.name in TERMS and bool(added))  # and no part of what a node does at once
@@ -106,8 +106,3 @@ def _goes_on(alignment: Alignment, place: int, one: Operation, step: Operation) 
 def _plain(name: str) -> str:
     """The name of an operation without what frameworks write otherwise."""
     return name.lower().replace("_", "")
-
-
-def _no_input(leaf: str) -> bool:
-    """Whether a leaf is a parameter or a constant."""
-    return not leaf.startswith("input")

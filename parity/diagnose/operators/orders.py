@@ -12,13 +12,14 @@ from parity.dtypes import Array
 Order = tuple[Array, str]  # where each element of a row is taken from, and how that is told
 
 
-def orders(value: Array, twin: Array, digits: float) -> Iterator[Order]:
+def orders(value: Array, twin: Array, digits: float, whole: bool = False) -> Iterator[Order]:
     """Orders of a row of `value` in which it stands as in `twin`, by whatever layout, but not as it is.
 
-    Rows are along the first axis and the same on both sides; an order holds whatever the example is.
+    Rows are along the first axis and the same on both sides; an order holds whatever the example is. What no input
+    reaches is one row as a `whole`.
     """
     lengths = [of.shape[:1] for of in (value, twin)]
-    if (1,) in lengths:  # a table is one row, with the axis that says so or without it
+    if whole or (1,) in lengths:  # with the axis that says that it is one, or without it
         value, twin = (of if of.shape[:1] == (1,) else of[None] for of in (value, twin))
     if value.ndim < 2 or not value.size or value.shape[0] != twin.shape[0] or value.size != twin.size:
         return
@@ -66,6 +67,11 @@ def _regrouped(shape: Sequence[int]) -> Iterator[Order]:
             yield np.swapaxes(split, axis, axis + 1).ravel(), _laid_out(axis + 1, parts, rest)
     for axes in permutations(range(len(shape))):
         yield grid.transpose(axes).ravel(), f"its axes stand in the order {tuple(axis + 1 for axis in axes)}"
+    for axes in permutations(range(len(shape))):
+        lengths = [shape[axis] for axis in axes]
+        if lengths != [*shape]:
+            order = grid.reshape(lengths).transpose(np.argsort(axes)).ravel()
+            yield order, f"it is read as {' x '.join(map(str, lengths))}, and its axes turned"
 
 
 def _laid_out(axis: int, parts: int, rest: int) -> str:
