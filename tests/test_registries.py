@@ -66,7 +66,7 @@ def test_twins_are_comparable_line_by_line(folder):
 
 BACKENDS_OF = PACKAGE / "backends"
 # A framework's own forms, what one of them alone needs, and what is read from a graph here and from calls there.
-SINGLE = {"backward", "modules", "operations", "pickled", "promotion", "signatures", "unfused", "unfused_losses"}
+SINGLE = {"backward", "modules", "operations", "pickled", "promotion", "signatures"}
 SINGLE |= {"__init__", "calls"}
 PARTS = sorted({path.stem for path in (BACKENDS_OF / "torch").glob("*.py")} - SINGLE)
 ALONE = {"checkpoints", "ported", "resizing"}  # what TensorFlow alone has of what Keras may run on

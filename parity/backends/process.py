@@ -19,6 +19,7 @@ from functools import cache
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
+from unittest.mock import patch
 
 from parity import scratch
 from parity.errors import ParityError
@@ -47,7 +48,23 @@ def begun(
     Behind the context the process has ended; where it is left by an exception, at once.
     """
     warm()
-    call, context = crossing(function, *args, **kwargs), multiprocessing.get_context("forkserver")
+    with _running(multiprocessing.get_context("forkserver"), crossing(function, *args, **kwargs)) as result:
+        yield cast(Callable[[], Result], result)
+
+
+def rehashed(seed: int, function: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs) -> Result:
+    """As `fresh`, in an interpreter of its own, in which Python's hashes of strings are those of a seed.
+
+    By these goes the order of a set. It takes as long as importing the frameworks.
+    """
+    call, context = crossing(function, *args, **kwargs), multiprocessing.get_context("spawn")
+    with patch.dict(os.environ, PYTHONHASHSEED=str(seed)), _running(context, call) as result:
+        return cast(Result, result())
+
+
+@contextlib.contextmanager
+def _running(context: Any, call: bytes) -> Iterator[Callable[[], Any]]:
+    """A process of this context that makes a pickled call; inside, the function that is given waits for the result."""
     with scratch.scratch() as place:
         pipe, theirs = context.Pipe(duplex=False)
         child = context.Process(target=_serve, args=(call, place, theirs))
@@ -55,7 +72,7 @@ def begun(
             child.start()
         theirs.close()
         try:
-            yield lambda: cast(Result, _received(pipe, child))
+            yield lambda: _received(pipe, child)
         except BaseException:  # Ctrl-C above all
             child.kill()
             raise

@@ -71,7 +71,7 @@ def verify(corners: PairModels, example: tuple[Weights, Any]) -> list[Verdict]:
         for suffix, why in reasons.items():
             corners.exercised.leave_out(f"reload of {side}{suffix}", why)
     formats = {side: tuple(s for s in corners.backends[side].FORMATS if s not in refused[side]) for side in models}
-    inputs = raw if corners.pad is None else _ids(raw, corners.tokenizer)
+    inputs = raw if corners.pad is None else ids(raw, corners.tokenizer)
     wanted = [f"{side}{suffix}" for side in formats for suffix in formats[side]]
     with scratch() as directory:
         programs = {}
@@ -102,7 +102,7 @@ def verify(corners: PairModels, example: tuple[Weights, Any]) -> list[Verdict]:
     return verdicts
 
 
-def _ids(lines: list[str], tokenizer: Tokenizer) -> Array:
+def ids(lines: list[str], tokenizer: Tokenizer) -> Array:
     """The padded ids (batch, time) of raw texts: both processes make them, each by its own copy of the tokenizer."""
     ids: Array = batch(rows_of(lines, tokenizer, LENGTH), tokenizer.pad).ids
     return ids
@@ -140,7 +140,7 @@ def reopen(
     try:
         if (place / checkpoint.MANIFEST).exists():
             saved = checkpoint.load(place, builds)
-            pad, inputs = saved.tokenizer.pad, _ids(raw, saved.tokenizer)
+            pad, inputs = saved.tokenizer.pad, ids(raw, saved.tokenizer)
         else:
             pad, inputs = None, raw
         for side, build in builds.items():

@@ -112,6 +112,7 @@ CAUSES = {
     "rate": "the learning rate, or when it changes, differs",
     "sparse rows": "repeated rows are squared before they are summed",
     "seed": "something is drawn that no seed decides",
+    "hash order": "an order that the hashes of strings decide, as that of a set, which each process has otherwise",
     "two biases": "both of torch's biases are trained, so that their sum moves twice as fast",
     # data, tokenizer, files, generation
     "padding side": "batches are padded on the other side",

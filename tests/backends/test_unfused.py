@@ -61,6 +61,11 @@ CALLS = {
         for more in ({}, {"weight": W, "bias": W + 1, "eps": 0.1})
     ],
     "std": [{"input": X, "dim": 1}, {"input": X, "dim": (1, 2), "correction": 0, "keepdim": True}],
+    "stft": [
+        {"input": signal, "n_fft": 6, "window": drawn(length), "win_length": length, "return_complex": True} | more
+        for signal, length in ((drawn(2, 25), 6), (drawn(25), 3))
+        for more in ({}, {"center": False, "hop_length": 3}, {"pad_mode": "constant"})
+    ],
     "nll_loss": CLASSIFIED,
     "cross_entropy": [of | more for of in CLASSIFIED for more in ({}, {"label_smoothing": 0.1})],
     "binary_cross_entropy": [

@@ -11,7 +11,7 @@ in the folders of TensorFlow and JAX where Keras leaves it to what it runs on.
     modes, attributes                 what training mode draws and keeps; what else a layer is set to
     precision, promotion, running     one dtype at a time; float32 on purpose raised to float64; with a tape or without
     operations, calls, signatures, backward      a run, operation by operation, run again with edits
-    unfused, unfused_losses           functions that do several things at once, by what they are made of
+    unfused       functions that do several things at once, by what they are made of
     formats, pickled, ported          files, read as data; models of Hugging Face's
     data, storage, settled            rows as batches; memory given back for a while; threads
 """

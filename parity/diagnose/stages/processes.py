@@ -2,7 +2,8 @@
 
 Trained again in one process, from the same weights on the same batch, a side comes to other bits. A source of random
 numbers is proved if the same trainings agree, bit for bit, once it gives each the same numbers. Where they agree as
-they are, what differs is decided by the process, and where no source makes them agree, by none of these.
+they are, what differs is decided by the process: by the hashes of strings, if processes with the same ones agree and
+those with others do not. Else by none of these.
 """
 
 import contextlib
@@ -15,6 +16,9 @@ from unittest.mock import patch
 
 import numpy as np
 
+from parity import backends
+from parity.backends import process
+from parity.backends.build import Build
 from parity.canonical.weights import OWN
 from parity.checks import determinism
 from parity.checks.determinism import First
@@ -29,6 +33,8 @@ from parity.pair.resting import resting
 
 WHERE = "optimizer"
 REPEATS = 4  # of which two may agree by chance, where a single bit is drawn
+HASHES = range(1, 5)  # seeds of hashes, by one of which a few strings may stand in the same order by chance
+BY_HASH = "sort what a set gives, sorted(names), or keep the names in a list or a dict, whose order is that of the code"
 FIX = "begin that generator at the run's own seed in front of the first step, as numpy.random.default_rng(seed) does"
 
 
@@ -38,6 +44,7 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
     for side in corners.builds:
         with resting(corners):
             cause, reason = _explained(corners, side, example)
+            cause = cause or hashed(side, WHERE, _trained, *_arguments(corners, side, example))
         if cause is not None:
             causes.append(cause)
         else:
@@ -78,14 +85,37 @@ def _repeated(
     corners: PairModels, side: str, example: Any, source: Callable[[], AbstractContextManager[Any]]
 ) -> Iterator[dict[str, Array]]:
     """A side's training, as the check has it, several times; each inside what `source` makes."""
-    batch, backends = corners.batch(example), {side: corners.backends[side]}
-    first: dict[str, First] = {side: example.weights}
-    if example.weights == OWN:
-        first[side] = dict(corners.models[side, "float32"].parameters())
-    arguments = {side: corners.builds[side]}, corners.pad, first, (batch.ids, batch.targets), corners.lean
+    loaded, arguments = {side: corners.backends[side]}, _arguments(corners, side, example)
     for _ in range(REPEATS):
         with source():
-            yield {name: array.copy() for name, array in determinism.trained(backends, *arguments)}
+            yield {name: array.copy() for name, array in determinism.trained(loaded, *arguments)}
+
+
+def _arguments(corners: PairModels, side: str, example: Any) -> tuple[Any, ...]:
+    """What a side's training is given behind its backend, in any process."""
+    batch, first = corners.batch(example), dict[str, First]({side: example.weights})
+    if example.weights == OWN:
+        first[side] = dict(corners.models[side, "float32"].parameters())
+    return {side: corners.builds[side]}, corners.pad, first, (batch.ids, batch.targets), corners.lean
+
+
+def _trained(builds: Mapping[str, Build], *arguments: Any) -> dict[str, Array]:
+    """A side's training in a process in which the frameworks have yet to be loaded."""
+    return dict(determinism.trained(backends.of(builds), builds, *arguments))
+
+
+def hashed(side: str, where: str, run: Callable[..., Mapping[str, Array]], *arguments: Any) -> Cause | None:
+    """The cause that a side goes by the hashes of strings, if what it gives in a process does and all else is equal."""
+    first, again = (process.rehashed(0, run, *arguments) for _ in range(2))
+    others = () if unlike(first, again) else (process.rehashed(seed, run, *arguments) for seed in HASHES)
+    apart = next(filter(None, (unlike(first, other) for other in others)), 0.0)
+    if not apart:
+        return None
+    description = (
+        f"{side} goes by an order that Python's hashes of strings decide, as that of a set: processes with the "
+    )
+    description += "same hashes (PYTHONHASHSEED) give the same bits, with other hashes they do not"
+    return Cause("hash order", where, description, BY_HASH, apart, 0.0)
 
 
 def _sources(corners: PairModels, side: str) -> Iterator[tuple[str, Callable[[], AbstractContextManager[Any]]]]:

@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from parity import backends
 from parity.backends import optimizer_state
+from parity.backends.build import Build
 from parity.backends.protocol import Backend, BackendModel, Trainer
 from parity.canonical import weights
 from parity.canonical.weights import Weights
 from parity.checks import resume
+from parity.checks.reload import ids
 from parity.compare.judge import Verdict
 from parity.compare.messages import few
 from parity.diagnose import Cause
@@ -25,6 +28,7 @@ from parity.diagnose.gaps import unlike
 from parity.diagnose.search import Candidate, Explained, proved
 from parity.diagnose.stages import configuration
 from parity.diagnose.stages.configuration import WHERE
+from parity.diagnose.stages.processes import hashed
 from parity.dtypes import Array, round_to
 from parity.errors import ParityError
 from parity.pair import transfer
@@ -56,6 +60,9 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
         if not any(of == side for of, *_ in causes) and isinstance(example, resume.Training):
             causes.update(((side, cause.name, cause.fix), cause) for cause in _counted(corners, side, example))
         if any(of == side for of, *_ in causes):
+            continue
+        if not wrong and not isinstance(example, resume.Training) and (of := _by_hash(corners, side, example)):
+            causes[side, of.name, of.fix] = of
             continue
         if wrong:
             ruled.append(f"{side}: {verdict.subject} is explained by none of {TRIED}")
@@ -111,6 +118,22 @@ def _reloaded(corners: PairModels, side: str) -> Iterator[Trip]:
                 yield Trip(f"file {ending}", model.read(), {}, others)
             else:
                 yield Trip(f"file {ending}", model.read(), again.read(), others, ending, (model, again))
+
+
+def _by_hash(corners: PairModels, side: str, example: tuple[Weights, Any]) -> Cause | None:
+    """The cause that a side's outputs go by an order that another process has otherwise."""
+    drawn, raw = example
+    corners.ensure(drawn)
+    values, inputs = corners.models[side, "float32"].read(), raw if corners.pad is None else ids(raw, corners.tokenizer)
+    return hashed(side, WHERE, _outputs, {side: corners.builds[side]}, corners.pad, values, inputs)
+
+
+def _outputs(builds: Mapping[str, Build], pad: int | None, values: Values, inputs: Any) -> Values:
+    """What the model of one side gives in a process in which the frameworks have yet to be loaded."""
+    [(side, backend)], [build] = backends.of(builds).items(), builds.values()
+    model = backend.Model(build, "float32", pad)
+    model.write(values)
+    return {f"{side}{place}": array for place, array in model.outputs(inputs).items()}
 
 
 def _begun(corners: PairModels, side: str, example: resume.Training) -> tuple[BackendModel, Trainer]:

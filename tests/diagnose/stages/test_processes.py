@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from parity.backends import process
 from parity.canonical.weights import Weights
 from parity.diagnose.stages import processes
 from parity.strategies import Case
+from tests.helpers import hashes
 
 CASE = Case(Weights(5, 1.0), ((5, 6, 7, 7, 7, 5, 9), (8, 3, 7, 7)))
 VERDICT = SimpleNamespace(subject="torch losses")
@@ -74,3 +76,35 @@ def test_a_source_goes_on_behind_it_as_if_nothing_had_been_drawn(corners):
         assert np.array_equal(np.random.get_state()[1], before[1])
         assert torch.equal(torch.get_rng_state(), before[2])
     assert np.random.default_rng().random() != np.random.default_rng().random()
+
+
+def test_an_order_that_hashes_decide_is_proved_by_processes_with_other_ones():
+    cause = processes.hashed("torch", "files", hashes.in_order_of_a_set)
+
+    assert (cause.name, cause.where) == ("hash order", "files")
+    assert cause.told.startswith("torch goes by an order that Python's hashes of strings decide")
+    assert cause.before > cause.after == 0
+
+
+def test_an_order_that_the_code_has_is_none_of_hashes():
+    assert processes.hashed("torch", "files", hashes.in_order) is None
+
+
+def test_what_no_hash_makes_equal_is_no_order_of_them(monkeypatch):
+    counted = iter(range(100))
+    monkeypatch.setattr(process, "rehashed", lambda *_: {"count": np.array([next(counted)])})
+
+    assert processes.hashed("torch", "files", hashes.in_order) is None
+
+
+def test_a_training_that_goes_by_hashes_has_that_cause(corners, monkeypatch):
+    """Each process's hashes are those of a seed; what goes by them is the first loss."""
+
+    def rehashed(seed, run, *arguments):
+        return run(*arguments) | ({"torch losses": np.array([seed])} if "torch losses" in run(*arguments) else {})
+
+    monkeypatch.setattr(process, "rehashed", rehashed)
+    [cause], ruled_out = explained(corners, monkeypatch, lambda: 1)
+
+    assert cause.name == "hash order"
+    assert ruled_out == ["tensorflow: trained again in one process it comes to the same bits"]
