@@ -210,9 +210,9 @@ class Edit:
 
     `at` is the leaf's number, the argument's name, or None for the result, the one of that number. `change` is told the
     leaves in order, tensors as arrays, and gives what stands there instead, a tensor as an array. With `take` the leaf
-    is the run's value at that place, made earlier, which every `change` is told; with `called` the operation is another
-    of the same arguments; with `after` its result is that of what it makes. With `turns` it ends a loop, of another
-    number of turns.
+    is the run's value at that place, made earlier, which every `change` is told; behind the leaves it is told the
+    values at the places `beside`. With `called` the operation is another of the same arguments; with `after` its result
+    is that of what it makes. With `turns` it ends a loop, of another number of turns.
 
     An edit is never checked before it runs: one that does not fit raises, and is no cause.
     """
@@ -225,6 +225,7 @@ class Edit:
     called: str = ""
     after: Callable[[Array], Array] | None = None
     turns: Turns | None = None
+    beside: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

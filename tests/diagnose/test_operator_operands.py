@@ -87,6 +87,19 @@ def hidden_behind(x):
     return tf.nn.softmax(x, 3) * tf.cast(seen, x.dtype) * tf.exp(x)
 
 
+def shares_of_scores(x):
+    """Of the two best by biased scores, the scores themselves, of each the share."""
+    scores = x.sigmoid()
+    best = torch.topk(scores + torch.arange(6, dtype=x.dtype)[:, None, None] / 9, 2, dim=1)[1]
+    chosen = scores.gather(1, best)
+    return (chosen / chosen.sum(1, keepdim=True)).repeat(1, 3, 1, 1)
+
+
+def shares_of_biased_scores(x):
+    chosen = tf.math.top_k(tf.sigmoid(x) + tf.range(6, dtype=x.dtype) / 9, 2)[0]
+    return tf.tile(chosen / tf.reduce_sum(chosen, 3, keepdims=True), (1, 1, 1, 3))
+
+
 EDITED = {
     "a loop of fewer turns": (
         stepped(4),
@@ -129,6 +142,16 @@ EDITED = {
         lambda x: x.abs().clamp(min=1.0) - 1.0,
         lambda x: tf.maximum(tf.abs(x), 1.0),
         "torch does sub(other=1.0)",
+    ),
+    "one operand twice": (
+        lambda x: (x.sin() + 2) * x.cos().exp() * x.tanh(),
+        lambda x: tf.square(tf.exp(tf.cos(x))) * tf.tanh(x),
+        "the self of mul (test_operator_operands.py:",
+    ),
+    "what is chosen by, where what is chosen was meant": (
+        shares_of_scores,
+        shares_of_biased_scores,
+        "torch goes on with the result of gather(dim=1)",
     ),
     "a sum for a maximum": (
         lambda x: x.abs() + 0.5,

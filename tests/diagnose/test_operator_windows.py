@@ -107,6 +107,18 @@ def joined_there(mode):
 
 
 PADDED = {
+    "all before": (
+        lambda x: nn.functional.pad(x, (1, 1)).cumsum(3),
+        lambda x: tf.cumsum(tf.pad(x, ((0, 0), (0, 0), (2, 0), (0, 0))), 2),
+        "padding",
+        "1 before and 1 behind, and tensorflow 2 before and 0 behind",
+    ),
+    "all behind, of the other side": (
+        lambda x: nn.functional.pad(x, (3, 0)).cumsum(3),
+        lambda x: tf.cumsum(tf.pad(x, ((0, 0), (0, 0), (1, 2), (0, 0))), 2),
+        "padding",
+        "3 before and 0 behind, and tensorflow 1 before and 2 behind",
+    ),
     "ends of a mean that are joined in torch": (
         average_of_edges,
         average_of_the_same,

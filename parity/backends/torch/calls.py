@@ -60,7 +60,7 @@ class Call:
                 function = signatures.named(edit.called)
             elif edit.change is not None:
                 with np.errstate(all="ignore"):
-                    new = edit.change(arrays)
+                    new = edit.change([*arrays, *(array_of(tensor(place)) for place in edit.beside)])
                 new = tensor_of(new) if isinstance(new, np.ndarray) else new
                 if edit.at is None:
                     instead[edit.result] = new

@@ -14,7 +14,7 @@ weights and inputs too, is the cause.
     families      the families of edits by level: what is tried of which operations
     proposal      an edit, and what is said of it where it is proved
     arguments, indices, operands, arrangements, averages, rewrites, factors, formulas, halves, windows, paddings,
-    positions, resizing, masks, moves, repeats, others
+    positions, rows, resizing, masks, moves, repeats, others
                   families of edits
     ranges        the same function on both sides, of which one leaves the range of numbers: a family, too
     orders        in which other order the same numbers may stand
@@ -133,7 +133,7 @@ def _plainer(blind: list[Cause], strict: list[Cause]) -> list[Cause]:
     if not (blind and strict) or len(blind) != len(strict) or len(blind) > 1 or blind[0].name not in ORDERS:
         return min((of for of in (blind, strict) if of), key=len)
     [order], [maker] = blind, strict
-    if maker.told == order.told:
+    if (maker.name, maker.fix) == (order.name, order.fix):
         return [order]
     name = order.name if maker.name in (*ORDERS, "extra operation") else maker.name
     return [replace(maker, name=name, told=f"{maker.told}; {order.told}", fix=f"{maker.fix}; or {order.fix}")]

@@ -3,6 +3,7 @@
 To add a family, import it here and name it among those of its level; what its functions are is said in `proposal`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ from parity.diagnose.operators.proposal import Proposal, Spot, always
 from parity.diagnose.operators.ranges import overflowing
 from parity.diagnose.operators.repeats import lagging, repeated
 from parity.diagnose.operators.rewrites import rewrites, shifted, siblings, unset
+from parity.diagnose.operators.rows import reordered, reversed_rows
 from parity.diagnose.operators.windows import averaged, filled, pooled
 
 Kind = Callable[[Spot], Iterator[Proposal]]
@@ -37,6 +39,21 @@ PLAIN: tuple[Kind, ...] = (
     shifted,
     rearranged,
     masked,
+)
+# What has few proposals, each of a kind of operation alone.
+INSIDE: tuple[Kind, ...] = (
+    repeated,
+    lagging,
+    rewrites,
+    parts,
+    interchanged,
+    constants,
+    ends,
+    chosen,
+    regrouped,
+    paired,
+    reordered,
+    reversed_rows,
 )
 BESIDE: tuple[Kind, ...] = (opened, omitted, unset, arguments, siblings, inverted, elsewhere, arranged, broadcast)
 LAST: tuple[Kind, ...] = (other_masks, replaced, averaged, filled, pooled, scaled, scaled_along, turned)
@@ -53,10 +70,7 @@ def levels(first: Sequence[int], beside: Sequence[int], exchange: bool) -> list[
     """What is tried of which operations, the plainest first."""
     both = (*first, *beside)
     return [
-        [
-            ((repeated, lagging, rewrites, parts, interchanged, constants, ends, chosen, regrouped, paired), number)
-            for number in both
-        ],
+        [(INSIDE, number) for number in both],
         [*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)],
         [((shifted, overflowing), number) for number in both],
         [((together, instead), number) for number in first],
@@ -85,3 +99,13 @@ def each(kind: Kind, spot: Spot) -> Iterator[Proposal]:
             edits = [replace(edit, operation=number) for number in alike for edit in proposal.made(spot.there)]
             yield replace(proposal, made=always(*edits), told=f"{proposal.told}; so in {len(alike)} places")
         yield proposal
+
+
+def in_turn(rest: Sequence[tuple[int, Proposal]]) -> list[tuple[int, Proposal]]:
+    """Each operation's first proposal, then each one's second: all are reached before the work is done."""
+    counts = Counter[int]()
+    ranked = list[tuple[int, tuple[int, Proposal]]]()
+    for one in rest:
+        ranked.append((counts[one[0]], one))
+        counts[one[0]] += 1
+    return [one for _, one in sorted(ranked, key=lambda of: of[0])]

@@ -135,19 +135,23 @@ def elsewhere(spot: Spot) -> Iterator[Proposal]:
     twins = [twin for place in taken_there for twin in sorted(spot.alignment.twins[1].get(place, ()))]
     own = {place for _, _, place in leaves}
     for leaf_at, argument, here in leaves:
-        candidates = (place for place in dict.fromkeys(twins) if place < first_made and place not in own)
+        candidates = [place for place in dict.fromkeys(twins) if place < first_made and place not in own]
+        candidates += [place for place in own if place != here]  # which the operation takes twice then
         alike = [place for place in candidates if values[place].shape == values[here].shape]
         for place in alike[:FEW]:
             both = values[here].array, values[place].array
-            origin = _made_of if equal(values[here], values[place]) else Spot.origin  # which is the same of both then
+            # Of the same numbers, what has reordered them.
+            same = equal(values[here], values[place]) and any(
+                _made_of(spot, of) != spot.origin(of) for of in (here, place)
+            )
+            origin = _made_of if same else Spot.origin
             mine, theirs = _told_apart(spot, here, place, origin)
+            hidden = any(hides(operation, array) for array in both)
+            cause = "order" if origin is _made_of else "mask value" if hidden else "operand"
+            yield from _for_all(spot, here, place, cause, (mine, theirs))
             yield Proposal(
                 always(Edit(spot.number, leaf_at, take=place)),
-                "order"
-                if origin is _made_of
-                else "mask value"
-                if any(hides(operation, array) for array in both)
-                else "operand",
+                cause,
                 f"the {argument} of {operation.name}{spot.place} is {mine} in torch, and {theirs} in tensorflow"
                 f"{spot.by}",
                 f"give {operation.name}{spot.place} the same {argument} on both sides: {mine}, or {theirs}",
@@ -155,14 +159,34 @@ def elsewhere(spot: Spot) -> Iterator[Proposal]:
             )
 
 
+def _for_all(spot: Spot, here: int, place: int, cause: str, origins: tuple[str, str]) -> Iterator[Proposal]:
+    """The proposal that whatever takes a value of torch's run takes another, where several operations do."""
+    takers = [
+        (number, leaf) for number, leaf in spot.takers(here) if min(spot.run.trace.operations[number].makes) > place
+    ]
+    if len({number for number, _ in takers}) < 2:
+        return
+    mine, theirs = origins
+    yield Proposal(
+        always(*(Edit(number, leaf, take=place) for number, leaf in takers)),
+        cause,
+        f"torch goes on with {mine}, and tensorflow with {theirs}{spot.by}; so in {len(takers)} places",
+        f"go on with the same on both sides: {mine}, or {theirs}",
+        subject=f"{theirs} in tensorflow",
+    )
+
+
 def _told_apart(spot: Spot, here: int, place: int, origin: Callable[[Spot, int], str]) -> tuple[str, str]:
-    """Where two values come from; with the turns, where one line made both, as in a loop."""
+    """Where two values come from; where one line made both, with what of, or with the turns of a loop."""
     texts = origin(spot, here), origin(spot, place)
-    makers = [spot.run.trace.makers().get(of) for of in (here, place)]
-    if texts[0] != texts[1] or None in makers:
+    makers = [maker for of in (here, place) if (maker := spot.run.trace.makers().get(of))]
+    if texts[0] != texts[1] or len(makers) < 2:
         return texts
     of = makers[0]
-    assert of is not None
+    pairs = [(one, two) for (_, one), (_, two) in zip(of.takes, makers[1].takes, strict=False) if one != two]
+    sources = [", ".join(spot.origin(both[side]) for both in pairs) for side in (0, 1)]
+    if sources[0] != sources[1]:
+        return f"{texts[0]} of {sources[0]}", f"{texts[1]} of {sources[1]}"
     alike = [
         one for one in spot.run.trace.operations if (one.name, one.line, one.layer) == (of.name, of.line, of.layer)
     ]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends.operations import Edit
-from parity.diagnose.operators.proposal import Proposal, Spot, always
+from parity.diagnose.operators.proposal import Proposal, Spot, always, called
 from parity.dtypes import Array
 
 # NumPy's mode -> what the padding holds then, in words, and as torch and TensorFlow have it.
@@ -27,7 +27,7 @@ JOINS = ("cat", "concat", "concatenate")
 
 
 def padded_by(spot: Spot) -> Iterator[Proposal]:
-    """Propose that the padding of torch's `pad` holds something else."""
+    """Propose that the padding of torch's `pad` holds something else, or as much stands at other ends."""
     width = [leaf.plain for leaf in spot.leaves if leaf.argument == "pad"]
     places = [place for place, leaf in enumerate(spot.leaves) if leaf.place is not None]
     if len(places) != 1 or not all(type(one) is int and one >= 0 for one in width):
@@ -39,6 +39,33 @@ def padded_by(spot: Spot) -> Iterator[Proposal]:
         if name != own:
             edit = Edit(spot.number, None, partial(_padded, places[0], pairs, mode))
             yield _proposal(spot, "argument", f"with mode={own}", mode, edit)
+    value, source = spot.operation.settings.get("value") or 0, spot.origin(spot.operation.takes[0][1])
+    for other in _at_other_ends(pairs) if own == "constant" and isinstance(value, int | float) else ():
+        ours, theirs = ([of for of in pairs if any(of)] for pairs in (pairs, other))
+        yield Proposal(
+            always(Edit(spot.number, None, partial(_filled, places[0], other, value))),
+            "padding",
+            f"torch's {called(spot.operation)}{spot.place} pads {source} {_ends(ours)}, and tensorflow "
+            f"{_ends(theirs)}{spot.by}",
+            f"pad the same ends on both sides: {_ends(ours)}, or {_ends(theirs)}",
+            subject=f"padding of {_ends(theirs)} in tensorflow",
+        )
+
+
+def _at_other_ends(pairs: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """As much padding of each axis, all of it at one end, or at both with the odd one at the other."""
+    ways = (lambda a, b: (0, a + b), lambda a, b: (a + b, 0), lambda a, b: ((a + b) // 2, (a + b + 1) // 2))
+    others = [[way(*of) for of in pairs] for way in (*ways, lambda a, b: ((a + b + 1) // 2, (a + b) // 2))]
+    return [other for n, other in enumerate(others) if other not in ([*pairs], *others[:n])]
+
+
+def _ends(pairs: Sequence[tuple[int, int]]) -> str:
+    """How much stands before and behind each axis that is padded."""
+    return ", ".join(f"{before} before and {behind} behind" for before, behind in pairs)
+
+
+def _filled(place: int, widths: Sequence[tuple[int, int]], value: float, arguments: Sequence[Any]) -> Array:
+    return np.pad(arguments[place], widths, constant_values=value)
 
 
 def joined(spot: Spot) -> Iterator[Proposal]:

@@ -24,6 +24,10 @@ REDUCTIONS: dict[str, Callable[[Array], Array]] = {
 }
 # An argument of which zeros are nothing -> the cause where one side does not give it, and what is done with it.
 ADDED = {"hx": ("first state", "starts from"), "bias": ("bias missing", "adds")}
+HALVES: dict[str, Callable[[Array], Array]] = {
+    "up": lambda x: np.floor(x + 0.5),
+    "away from zero": lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x),
+}
 NORMS = ("group_norm", "layer_norm", "instance_norm", "batch_norm")
 
 
@@ -54,6 +58,8 @@ def rewrites(spot: Spot) -> Iterator[Proposal]:
         yield from _accumulated(spot)
     elif spot.operation.name in ("__floordiv__", "floor_divide"):
         yield _truncated(spot)
+    elif spot.operation.name == "round" and not spot.operation.settings.get("decimals"):
+        yield from _rounded(spot)
     elif spot.operation.name == "_pack_padded_sequence":
         yield from _unpacked(spot)
     elif "reduction" in {**spot.operation.settings, **spot.run.defaults(spot.number)}:
@@ -217,6 +223,20 @@ def _truncated(spot: Spot) -> Proposal:
         "whole number in tensorflow",
         subject="a quotient that is rounded towards zero in tensorflow",
     )
+
+
+def _rounded(spot: Spot) -> Iterator[Proposal]:
+    """Halves are rounded up or away from zero, where torch, NumPy and Python round to the even number."""
+    at = next(place for place, leaf in enumerate(spot.leaves) if leaf.place is not None)
+    for words, change in HALVES.items():
+        yield Proposal(
+            always(Edit(spot.number, None, partial(_turned, at, change))),
+            "operation",
+            f"torch's {called(spot.operation)}{spot.place} rounds halves to the even number, 0.5 to 0 and 1.5 to 2; "
+            f"tensorflow rounds them {words}{spot.by}",
+            "round halves alike: round of torch and tf.round to the even number, floor(x + 0.5) up, on both sides",
+            subject=f"halves that are rounded {words} in tensorflow",
+        )
 
 
 def _towards_zero(arguments: Sequence[Any]) -> Array:

@@ -18,7 +18,7 @@ from parity.backends.operations import Editable, Operation, Trace, Value
 from parity.checks.results import Cause
 from parity.diagnose.operators.align import Alignment, aligned, opposite
 from parity.diagnose.operators.attention import named
-from parity.diagnose.operators.families import LOOSE, MOVES, ORDERS, WHOLE, Kind, each, levels
+from parity.diagnose.operators.families import LOOSE, MOVES, ORDERS, WHOLE, Kind, each, in_turn, levels
 from parity.diagnose.operators.likeness import orphaned, strain
 from parity.diagnose.operators.others import prefixed, replaced
 from parity.diagnose.operators.proposal import Proposal, Spot, opposed
@@ -160,7 +160,7 @@ def _tried(base: Runs, exchange: bool, work: list[float], later: bool, unsaid: S
                     yield proposal, 0 if (kinds == MOVES and gained <= plain) or kinds == WHOLE else gained, at
                 else:
                     rest.append((number, proposal))
-        for number, proposal in rest:
+        for number, proposal in in_turn(rest):
             if work[0] <= 0 or (helped and later):
                 break
             work[0] -= base.cost(number)
