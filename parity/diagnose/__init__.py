@@ -10,7 +10,7 @@ closes the gap, what was tried is said.
     operators     which operations do, at which line, and by which edit they would not
     layers        why a layer makes something else: settings, weights read otherwise, other formulas, masks
     stages        why a stage differs that is no layer: tokenizer, data, loss, optimizer, files, generation
-    relations     which parameter was made from which, by values alone (`parity port`)
+    relations     which parameter was made from which, by values alone (`parity port`); `strides`: how its axes run
     search        the shared part of a proof: probes, candidates, what is left; `gaps`: the same of segments
     constants     numbers as somebody would have written them
     place         `parity.locate` and `parity locate`

@@ -16,12 +16,12 @@ import numpy as np
 from parity.diagnose.layers.arrangements import RESHAPED, RUNS_ON, TRANSPOSED, arranged
 from parity.diagnose.layers.functions import by_channel, of_each
 from parity.diagnose.layers.weight_relations import numbers
+from parity.diagnose.strides import along, commonest, stride
 from parity.dtypes import EPS, Array, round_to
 
 CASTS = ("float32", "float16", "bfloat16")
 THROUGH = {"float32": "", "float16": "rounded through float16", "bfloat16": "rounded through bfloat16"}
 MOST = 2**26  # numbers of a model that are looked up one by one
-LINES = 64  # along an axis, by which its order is read
 NEARLY = 0.9  # of the numbers of an array that is one but for a few
 UNITS = 4  # of the last place by which a product may be off
 SUMS = 400  # pairs of arrays that are added up
@@ -54,6 +54,7 @@ class Origins:
 
 PART, JOINED, ORDERED = "a part", "joined", "in another order"
 CONSTANT, UNKNOWN = "constant", "none of the other side's"
+BUT_FOR = "but for"  # so many elements
 UNTIED = "untied"  # one array of the source's is several of the port's
 LAYOUTS = (TRANSPOSED, RESHAPED, RUNS_ON, PART, JOINED, CONSTANT, UNTIED)
 
@@ -184,14 +185,13 @@ class _Table:
     def view(self, name: str, array: Array) -> Origins | None:
         """An array each of whose axes runs through the model's numbers in some order, but for a few numbers."""
         at = self._places(array)
-        steps = [step for step in (_steps(at, axis) for axis in range(array.ndim)) if step is not None]
+        steps = [step for step in (along(at, axis) for axis in range(array.ndim)) if step is not None]
         if not (at >= 0).any() or len(steps) < array.ndim:
             return None
         grid = sum(np.ix_(*steps)) if array.ndim else np.zeros((), np.int64)
         known = at >= 0
         # Every known number votes for where the first one stands; a few may have been altered.
-        starts, counts = np.unique((at - grid)[known], return_counts=True)
-        places = grid + starts[counts.argmax()]
+        places = np.asarray(grid) + commonest((at - grid)[known])
         if places.min() < 0 or places.max() >= len(self._bits):
             return None
         same = self._bits[places] == _bits(array).reshape(array.shape)
@@ -199,7 +199,7 @@ class _Table:
             return None
         sources = [self._names[place] for place in np.unique(np.searchsorted(self._ends, places, "right"))]
         how = [*self._told(steps, sources, array), THROUGH[self._cast]]
-        how += [] if same.all() else [f"but for {int((~same).sum())} of {array.size} elements"]
+        how += [] if same.all() else [f"{BUT_FOR} {int((~same).sum())} of {array.size} elements"]
         return Origins(name, array.shape, tuple(sources), tuple(filter(None, how)), self._all[places])
 
     def _places(self, array: Array) -> Array:
@@ -215,7 +215,7 @@ class _Table:
 
     def _told(self, steps: list[Array], sources: list[str], array: Array) -> Iterator[str]:
         """Words for how the places run through the source's arrays: joined, a part, in another order, transposed."""
-        strides = [_usual(step) for step in steps if len(step) > 1]
+        strides = [stride(step) for step in steps if len(step) > 1]
         straight = all((np.diff(step) > 0).all() and len({*np.diff(step)}) <= 1 for step in steps)
         if len(sources) > 1:
             yield JOINED
@@ -225,29 +225,6 @@ class _Table:
             yield ORDERED
         if strides != sorted(strides, reverse=True):
             yield TRANSPOSED
-
-
-def _usual(steps: Array) -> int:
-    """The commonest distance between neighbours along an axis: its stride."""
-    sizes, counts = np.unique(np.abs(np.diff(steps)), return_counts=True)
-    return int(sizes[counts.argmax()])
-
-
-def _steps(at: Array, axis: int) -> Array | None:
-    """Offset of each place along an axis from the first, in the source's numbers: (length,); None where unknown.
-
-    A vote over up to `LINES` lines along that axis, since some of their numbers may not be found.
-    """
-    lines = np.moveaxis(at, axis, 0).reshape(at.shape[axis], -1)
-    lines = lines[:, (lines >= 0).sum(0).argsort(kind="stable")[::-1][:LINES]]
-    usual = np.zeros(len(lines), np.int64)
-    for place in range(1, len(lines)):
-        both = (lines[place] >= 0) & (lines[place - 1] >= 0)
-        if not both.any():
-            return None
-        steps, counts = np.unique((lines[place] - lines[place - 1])[both], return_counts=True)
-        usual[place] = usual[place - 1] + steps[counts.argmax()]
-    return usual
 
 
 def _made(name: str, array: Array, values: Values) -> Origins | None:

@@ -24,6 +24,12 @@ def lost(array):
     return changed
 
 
+def without_row(row):
+    changed = SOURCE["table"].copy()
+    changed[row] = 0
+    return changed
+
+
 MADE = {
     "as it is": (SOURCE["wide"], ("wide",), ()),
     "transposed": (SOURCE["square"].T, ("square",), ("transposed",)),
@@ -44,6 +50,9 @@ MADE = {
         ("fused",),
         ("a part", "transposed", "rounded through float16"),
     ),
+    "the first row lost": (without_row(0), ("table",), ("but for 7 of 280 elements",)),
+    "a row lost": (without_row(5).T, ("table",), ("transposed", "but for 7 of 280 elements")),
+    "the last row lost": (without_row(39), ("table",), ("but for 7 of 280 elements",)),
     "two numbers lost": (lost(SOURCE["table"]), ("table",), ("but for 2 of 280 elements",)),
     "two biases as one": (SOURCE["in"] + SOURCE["hidden"], ("in", "hidden"), ("added up",)),
     "one more": (SOURCE["spare"] + 1, ("spare",), ("with 1 added",)),

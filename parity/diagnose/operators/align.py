@@ -7,7 +7,7 @@ the same numbers stand in another order, what takes them makes something else of
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
@@ -74,6 +74,12 @@ class Alignment:
     def of_weights(self) -> tuple[set[int], set[int]]:
         """Of each side: the values that no input reaches, which are made of parameters and constants alone."""
         first, second = (trace.made_of(lambda leaf: not leaf.startswith("input")) for trace in self.traces)
+        return first, second
+
+    @cached_property
+    def alone(self) -> tuple[set[int], set[int]]:
+        """Of each side: the values that are made of constants, and of variables that hold nothing of the other's."""
+        first, second = (_alone(trace, twins) for trace, twins in zip(self.traces, self.twins, strict=True))
         return first, second
 
     @cached_property
@@ -232,6 +238,12 @@ def _candidates(first: Sequence[Value], second: Sequence[Value], digits: float) 
         largest = value.sketch.largest
         start, end = np.searchsorted([key for key, _ in of], [largest * (1 - 2 * digits), largest * (1 + 2 * digits)])
         yield from ((place, other) for _, other in of[start : end + 1])
+
+
+def _alone(trace: Trace, twins: Mapping[int, set[int]]) -> set[int]:
+    unlike = {of.leaf for place, of in enumerate(trace.values) if of.sketch.rich and place not in twins}
+    own = {leaf for leaf in unlike if not leaf.startswith("input")}
+    return trace.made_of(lambda leaf: leaf in own or leaf.startswith("constant"))
 
 
 def _first(trace: Trace, twins: dict[int, set[int]]) -> tuple[Operation, ...]:

@@ -167,7 +167,7 @@ def replaced(spot: Spot) -> Iterator[Proposal]:
                 index = kind in "iu" and other.name.startswith("Gather")
                 if operand in spot.alignment.twins[0].get(-1 if here is None else here, ()):
                     continue
-                if not (index or spot.fixed(operand)):
+                if not (index or operand in spot.alignment.alone[1]):
                     continue
                 for axes in permutations(range(len(own))):
                     if [theirs[axis] for axis in axes] == own:
@@ -202,8 +202,10 @@ def _replaced(
 def exchanges(spot: Spot) -> Iterator[Proposal]:
     """Propose that TensorFlow's result stands in the place of torch's: the two differ, and nothing else does."""
     operation, makers = spot.operation, spot.there.makers()
-    if any(0 in spot.run.trace.values[place].shape for _, place in operation.takes):
-        return  # complex numbers, which no run shows: whether both take the same is not known
+    # Of a variable of other numbers both do not take the same; of complex numbers, which no run shows, it is not known.
+    unlike = spot.alignment.alone[0] - spot.alignment.constants[0]
+    if any(place in unlike or 0 in spot.run.trace.values[place].shape for _, place in operation.takes):
+        return
     for result, place in enumerate(operation.makes):
         shape = spot.run.trace.values[place].shape
         for other in spot.alignment.wanted[:NEAR]:

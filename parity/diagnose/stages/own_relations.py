@@ -16,7 +16,7 @@ from parity.diagnose.layers.arrangements import RUNS_ON, arranged, turns
 from parity.diagnose.layers.left_out import left_out
 from parity.diagnose.layers.orders import ordered
 from parity.diagnose.layers.weights import FIXES
-from parity.diagnose.relations import CONSTANT, JOINED, LAYOUTS, ORDERED, Origins, unused
+from parity.diagnose.relations import BUT_FOR, CONSTANT, JOINED, LAYOUTS, ORDERED, Origins, unused
 from parity.diagnose.stages.own_orders import Change, Values, orders
 from parity.dtypes import Array
 from parity.pair.orders import permuted
@@ -80,6 +80,7 @@ def _left_out(every: Sequence[Origins], port: Values, source: Values) -> Iterato
 def _of_values(group: list[Origins], port: Values, source: Values) -> Iterator[Change]:
     """Changes that take the same back in all parameters of a group."""
     words = [word for word in group[0].how if word not in LAYOUTS and word != ORDERED]
+    words = ["as the other side has it", *words] if words and words[0].startswith(BUT_FOR) else words
     if words and all(of.plain is not None for of in group):
         yield group[0].cause, ", ".join(words), {of.name: of.plain for of in group if of.plain is not None}
     for others in zip(*(of.others for of in group), strict=False):

@@ -114,6 +114,15 @@ def test_one_of_two_biases_was_left_out():
     assert proposed(port, source, wanted) == [("bias missing", "without what the other side adds in state")]
 
 
+def test_a_row_that_was_lost_is_told_beside_what_is_as_it_was():
+    source = {"table": np.random.default_rng(0).standard_normal((40, 7)).astype(np.float32)}
+    port = {"embeddings": np.concatenate([0 * source["table"][:1], source["table"][1:]])}
+    name, told, values = next(changes(port, source, related(source, port)))
+
+    assert (name, told) == ("weights changed", "as the other side has it, but for 7 of 280 elements")
+    assert np.array_equal(values["embeddings"], source["table"])
+
+
 def test_no_change_is_of_another_shape():
     port = {"dense_1.kernel": drawn(4, 4), "dense_2.kernel": drawn(6, 4)}
 
