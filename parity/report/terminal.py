@@ -13,6 +13,7 @@ from parity.report import plain
 
 MATRIX = "apart: the sides' largest difference; ratio: the noisier side's error against float64 over the other's"
 KNOWN = "divergences of the frameworks themselves, all of which still occur; --json has the cause and link of each"
+KNOWN_ONE = "divergence of the frameworks themselves, which still occurs; --json has its cause and link"
 WEAKER = "float64 on one side only, less sensitive"
 WEIGHTS = {
     "drawn": "drawn weights, not the builders'",
@@ -100,11 +101,11 @@ def _notes(report: Report) -> Iterator[Text | Table | str]:
         if check.nonfinite:
             text = f"{check.name}: {check.nonfinite:,} places hold the same NaN or infinity on both sides"
             yield Text(text, style="yellow")
-        if check.known:
-            yield Text(f"known: {len(check.known)} {KNOWN}", style="dim")
         if check.ties:
             text = f"{check.name}: {check.ties:,} ties, choices between logits that only rounding tells apart"
             yield Text(text, style="yellow")
+    if known := {(of.side, of.name) for check in report.checks for of in check.known}:
+        yield Text(f"known: {len(known)} {KNOWN if len(known) > 1 else KNOWN_ONE}", style="dim")
     for place, line in enumerate(report.not_exercised):
         yield Text(f"{'not exercised:' if not place else '':14} {line}", style="yellow")
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -70,6 +71,13 @@ def test_known_divergences_are_a_line_in_the_terminal_and_an_entry_each_in_the_j
         "known: 7 divergences of the frameworks themselves, all of which still occur; --json has the cause and link "
         "of each"
     ]
+    one = replace(outcome, known=outcome.known[:1])
+    lines = [terminal.lines(replace(report, checks=checks)) for checks in ([outcome, one], [one])]
+    assert [line for line in lines[0] if "known" in line] == [line for line in text.splitlines() if "known" in line]
+    assert (
+        "known: 1 divergence of the frameworks themselves, which still occurs; --json has its cause and link"
+        in (lines[1])
+    )
     for (side, name), (cause, link, date) in OPTIMIZERS.items():
         (known,) = [known for known in entry["known"] if (known["side"], known["name"]) == (side, name)]
         assert (known["cause"], known["link"], known["date"]) == (cause, link, date)
