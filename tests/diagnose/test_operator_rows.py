@@ -10,6 +10,7 @@ from torch import nn
 from parity import Pair
 from parity.canonical.weights import Weights
 from parity.diagnose import operators
+from parity.diagnose.operators.families import in_turn
 from parity.pair.models import PairModels
 from parity.strategies import arrays, together
 
@@ -101,4 +102,15 @@ def test_an_order_that_the_run_computes_is_told_by_what_says_it(ours, theirs, wo
 
     assert cause.name == "order"
     assert words in cause.told
+    assert "; torch's" not in cause.told  # looked for blind to order and not, it is one cause
     assert cause.after < 1e-12 < cause.before
+
+
+def test_every_operation_is_tried_before_one_is_tried_again():
+    assert in_turn([(4, "a"), (4, "b"), (4, "c"), (7, "d"), (7, "e")]) == [
+        (4, "a"),
+        (7, "d"),
+        (4, "b"),
+        (7, "e"),
+        (4, "c"),
+    ]
