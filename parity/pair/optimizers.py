@@ -24,9 +24,10 @@ from parity.pair.models import PairModels
 
 Batches = Sequence[Sequence[tuple[Any, Any]]]  # step -> its micro-batches of (inputs, targets)
 Settings = Mapping[str, FaultyRecipe]  # of each parameter
-# Steps whose rates are compared, though nothing is trained for so long: some, and the ones behind them.
-# Schedules bend late: a warm-up of a thousand steps looks constant in the first ten.
-FAR = (*range(1, 11), *(step + more for step in (30, 100, 300, 1000, 3000, 10000) for more in (0, 1)))
+# Steps whose rates are compared, though nothing is trained for so long: some, with those before and behind them, as
+# of the steps at which either side's schedule bends. A warm-up of a thousand steps looks constant in the first ten.
+FAR = (2, 4, 6, 8, 10, 30, 100, 300, 1000, 3000, 10000)
+LAST = FAR[-1] + 1
 
 
 def record(corners: PairModels, model: BackendModel, weights: Weights, recipe: Recipe, batches: Batches) -> Trace:
@@ -38,14 +39,15 @@ def record(corners: PairModels, model: BackendModel, weights: Weights, recipe: R
 class Stepped:
     """What a side's own optimizer did, `trace`; its settings, if they can be read; and its learning rates.
 
-    `rates` has one for each step of `FAR`. `ruled` says that a class of the user's own adds epsilon, or decays weights,
-    elsewhere than the library's.
+    `rates` has one for each of the steps `at`, the same of both sides. `ruled` says that a class of the user's own adds
+    epsilon, or decays weights, elsewhere than the library's.
     """
 
     side: str
     trace: Trace
     settings: Settings | None
     rates: tuple[float, ...]
+    at: tuple[int, ...]
     ruled: bool = False
 
 
@@ -55,9 +57,12 @@ def stepped(corners: PairModels, weights: Weights, batches: Batches) -> list[Ste
     Settings from which the steps do not follow have not been read rightly, and are dropped.
     """
     runs = []
-    for side in corners.sides:
-        trace, trainer = _recorded(corners, corners.models[side, "float64"], weights, OWN, batches)
-        run = Stepped(side, trace, trainer.settings(), trainer.ahead(FAR))
+    recorded = [_recorded(corners, corners.models[side, "float64"], weights, OWN, batches) for side in corners.sides]
+    settings = [trainer.settings() for _, trainer in recorded]
+    bends = {step for _, trainer in recorded for step in trainer.bends(LAST)} | {*FAR}
+    at = tuple(sorted({step for bend in bends for step in (bend - 1, bend, bend + 1) if 0 < step <= LAST}))
+    for side, (trace, trainer), own in zip(corners.sides, recorded, settings, strict=True):
+        run = Stepped(side, trace, own, trainer.ahead(at), at)
         if run.settings is not None and not _followed(run, run.settings):
             ruled = next((of for of in _ruled(run.settings) if _followed(run, of)), None)
             run = replace(run, settings=ruled, ruled=ruled is not None)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR, MultiStepLR, ReduceLROnPlateau
 
 from parity import Pair, strategies
 from parity.backends.torch.optimizers import Own
@@ -45,6 +45,15 @@ def warming(parameters, steps=10, late=0):
 
 def warmed(steps=10):
     return keras.optimizers.SGD(keras.optimizers.schedules.PolynomialDecay(0.0, steps, 1e-2))
+
+
+def falling(parameters, steps):
+    made = sgd(parameters)
+    return made, MultiStepLR(made, steps)
+
+
+def fallen(boundaries, rates=(1e-2, 1e-3, 1e-4)):
+    return keras.optimizers.SGD(keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [*rates]))
 
 
 def waiting(parameters, kind=ReduceLROnPlateau):
@@ -123,6 +132,7 @@ EQUAL = {
     "NAdam": (partial(nadam, momentum_decay=1.0), Nadam),
     "clipping": (clipping, partial(SGD, global_clipnorm=0.05)),
     "schedule": (warming, warmed),
+    "a schedule that falls later": (partial(falling, steps=[60, 80]), partial(fallen, [59, 79])),
     "a schedule that goes by the loss": (waiting, SGD),
 }
 FAULTS = {
@@ -165,8 +175,26 @@ FAULTS = {
     ),
     "no clipping": (sgd, partial(SGD, clipnorm=0.05), "clipping", "torch's optimizer has no clipping"),
     "a step early": (partial(warming, late=1), warmed, "rate", "tensorflow's rate of each step is torch's of the step"),
+    "a fall a step late": (
+        partial(falling, steps=[60, 80]),
+        partial(fallen, [60, 80]),
+        "rate",
+        "tensorflow's rate of each step is torch's of the step before",
+    ),
+    "a fall elsewhere": (
+        partial(falling, steps=[60, 85]),
+        partial(fallen, [59, 79]),
+        "rate",
+        "the rate of step 81 is 0.001 in torch, 0.0001 in tensorflow",
+    ),
+    "a rate that is another for a while": (
+        sgd,
+        partial(fallen, [40, 45], (1e-2, 1e-3, 1e-2)),
+        "rate",
+        "the rate of step 42 is 0.01 in torch, 0.001 in tensorflow",
+    ),
     "another rate": (partial(torch.optim.SGD, lr=2e-2), SGD, "rate", "tensorflow's rate is 0.5 times torch's"),
-    "a rate much later": (sgd, late, "rate", "the rate of step 300 is 0.01 in torch, 0.001 in tensorflow"),
+    "a rate much later": (sgd, late, "rate", "the rate of step 202 is 0.01 in torch, 0.001 in tensorflow"),
     "another kind": (adam, SGD, "optimizer", "torch trains by adam, tensorflow by SGD"),
 }
 

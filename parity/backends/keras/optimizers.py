@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import optree
 
 from parity.backends.build import Build
 from parity.backends.keras.engine import engine
@@ -86,6 +87,14 @@ class Own(Trainer):
             for v, one in zip(self.variables, entries, strict=True)
         ]
         return {name: entries[int(array.flat[0])] for name, array in self.named(numbers).items()}
+
+    def bends(self, last: int) -> list[int]:
+        """The steps (from 1) up to `last` at which the rate may change otherwise than before: the whole numbers that a
+        schedule names, from 0. Of one that is a function of the user's own none.
+        """
+        schedule: Any = getattr(self.optimizer, "_learning_rate", None)
+        named = optree.tree_leaves(schedule.get_config()) if hasattr(schedule, "get_config") else []
+        return sorted({int(one) + 1 for one in named if isinstance(one, int | float) and 0 < one == int(one) < last})
 
     def ahead(self, steps: Sequence[int]) -> tuple[float, ...]:
         """The learning rates of these steps (from 1), in order; the last one again where there is no schedule."""

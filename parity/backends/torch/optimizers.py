@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -19,6 +20,7 @@ from parity.canonical.optimizers import OWN, Recipe
 from parity.dtypes import Array
 from parity.errors import ParityError, users_own
 
+BENDS = 32  # steps whose rates are compared, of all at which a schedule changes otherwise than before
 ADVICE = "give a function of the parameters that returns an optimizer, or it with schedules and what clips"
 
 
@@ -50,6 +52,7 @@ class Own(Trainer):
         self._schedules = [part for part in parts if hasattr(part, "step") and part is not self.optimizer]
         self._clips = [part for part in parts if not hasattr(part, "step")]
         self._rates: list[list[float]] = []  # of each step, a group's
+        self._later: list[float] = []  # of each step and of later ones, the first group's
         self._before: list[list[Array]] = []
         self._after: list[list[Array]] = []
 
@@ -92,17 +95,31 @@ class Own(Trainer):
         ]
         return {name: entries[int(array.flat[0])] for name, array in self.named(numbers).items()}
 
+    def bends(self, last: int) -> list[int]:
+        """The steps (from 1) up to `last` at which the rate changes otherwise than before, where it does most.
+
+        Of a schedule that is a function of the user's own nobody knows them but by asking for every rate; so this comes
+        last, as `ahead` does.
+        """
+        turns = np.abs(np.diff(self._to(last), 2))  # of steps 1, 2 and 3 first
+        return sorted(int(at) + 3 for at in np.argsort(-turns, kind="stable")[:BENDS] if turns[at])
+
     def ahead(self, steps: Sequence[int]) -> tuple[float, ...]:
         """The learning rates of these steps (from 1), in order, of the first group. Call it last: schedules move on.
 
         Behind the last step one that goes by the loss stays where it is: what the loss will be nobody knows.
         """
-        rates = [rates[0] for rates in self._rates]
-        while len(rates) < max(steps):
+        rates = self._to(max(steps))
+        return tuple(rates[step - 1] for step in steps)
+
+    def _to(self, last: int) -> list[float]:
+        """The first group's rates of all steps up to this one."""
+        rates = self._later = self._later or [rates[0] for rates in self._rates]
+        while len(rates) < last:
             rates.append(self._now()[0])
             for schedule in (of for of in self._schedules if not isinstance(of, ReduceLROnPlateau)):
                 schedule.step()
-        return tuple(rates[step - 1] for step in steps)
+        return rates
 
     def _go_on(self, loss: Array) -> None:
         """Step the schedules, one that goes by the loss with that of this step."""

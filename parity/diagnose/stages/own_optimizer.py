@@ -17,7 +17,7 @@ from parity.diagnose.search import Explained, gap
 from parity.dtypes import Array
 from parity.pair import optimizers
 from parity.pair.models import PairModels
-from parity.pair.optimizers import FAR, Settings, Stepped, in_form, judged_rates
+from parity.pair.optimizers import Settings, Stepped, in_form, judged_rates
 
 WHERE = "optimizer"
 # Optimizers that are one class of both libraries: which of the three it is, is a matter of its momentum.
@@ -179,7 +179,7 @@ def _causes(first: Stepped, second: Stepped, wanted: Settings, own: Settings) ->
         _steps(wanted), _steps(own)
     ):
         # Of steps that were not taken: what is compared are the rates themselves, and equal ones leave nothing.
-        descriptions = _rates(first, second, first.rates, second.rates, FAR)
+        descriptions = _rates(first, second, first.rates, second.rates, first.at)
         yield Cause(
             "rate", WHERE, descriptions, RATE_FIX, float(np.abs(np.subtract(first.rates, second.rates)).max()), 0.0
         )
