@@ -115,6 +115,11 @@ class Operation:
     detached: bool = False
     part_of: str = ""
 
+    @cached_property
+    def operands(self) -> tuple[int, ...]:
+        """The places of the values that it takes."""
+        return tuple(place for _, place in self.takes)
+
 
 @dataclass
 class Trace:
@@ -143,18 +148,16 @@ class Trace:
         """The values that are made of such leaves alone, by name, and these themselves."""
         known = {at for at, value in enumerate(self.values) if value.leaf and leaves(value.leaf)}
         for one in self.operations:
-            if one.whole and known.issuperset(at for _, at in one.takes):
+            if one.whole and known.issuperset(one.operands):
                 known |= {*one.makes}
         return known
 
     def like(self, operation: Operation, other: "Trace") -> Operation:
         """Another run's operation in the place of one of this: of those alike, at one line. Raises LookupError."""
-
-        def alike(trace: Trace) -> list[Operation]:
-            key = operation.name, operation.layer, operation.line
-            return [one for one in trace.operations if (one.name, one.layer, one.line) == key]
-
-        return alike(other)[alike(self).index(operation)]
+        key = operation.name, operation.layer, operation.line
+        runs = self.operations, other.operations
+        mine, theirs = ([one for one in run if (one.name, one.layer, one.line) == key] for run in runs)
+        return theirs[mine.index(operation)]
 
     def add(self, array: Array, leaf: str = "") -> int:
         """Keep a value, as it is now."""
@@ -212,9 +215,7 @@ class Edit:
     leaves in order, tensors as arrays, and gives what stands there instead, a tensor as an array. With `take` the leaf
     is the run's value at that place, made earlier, which every `change` is told; behind the leaves it is told the
     values at the places `beside`. With `called` the operation is another of the same arguments; with `after` its result
-    is that of what it makes. With `turns` it ends a loop, of another number of turns.
-
-    An edit is never checked before it runs: one that does not fit raises, and is no cause.
+    is that of what it makes. With `turns` it ends a loop, of another number of turns. One that does not fit raises.
     """
 
     operation: int
@@ -234,8 +235,7 @@ class Pull:
 
     It is `change` of the gradient by what the operation makes and of the value where `past` it, as if the operation
     were not there; else of what it is. Where `called`, that is what the operation of this `name` gives with these
-    arguments. A pull of a hook leaves it out. The operations `attached` have
-    gradients where the code has turned them off.
+    arguments. A pull of a hook leaves it out. The `attached` operations have gradients where the code turns them off.
     """
 
     operation: int

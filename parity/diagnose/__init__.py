@@ -11,10 +11,10 @@ closes the gap, what was tried is said.
     layers        why a layer makes something else: settings, weights read otherwise, other formulas, masks
     stages        why a stage differs that is no layer: tokenizer, data, loss, optimizer, files, generation
     relations     which parameter was made from which, by values alone (`parity port`); `strides`: how its axes run
-    search        the shared part of a proof: probes, candidates, what is left; `gaps`: the same of segments
+    search        the shared part of a proof: probes, candidates, segments, and what is left of a difference
     constants     numbers as somebody would have written them
     place         `parity.locate` and `parity locate`
-    naming, wording, specimens    how a cause is told; inputs that show faults
+    wording, specimens    how a cause is told; inputs that show faults
 
 `CAUSES` below has every cause's name and meaning. An explainer is a function that gives (causes, what was ruled out);
 it is called by `explain`, or by its family, and no error in it ends a report.

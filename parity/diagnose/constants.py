@@ -76,6 +76,11 @@ def fits(array: Array, factors: int) -> bool:
     return factors * SPARE <= (len(np.unique(array)) if (array % 1).any() else array.size)
 
 
+def times(count: int) -> str:
+    """How often something is done, in words."""
+    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
 def told(value: Any) -> str:
     """A number as a user writes it: 1e-05, 0.1, 3."""
     return f"{value:g}" if isinstance(value, float) else repr(value)

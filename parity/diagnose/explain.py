@@ -16,19 +16,17 @@ from parity.checks.stage import OfLoss, Stage, fed
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause, Diagnosis, operators
 from parity.diagnose.layers import jointly
-from parity.diagnose.locate import one_side
+from parity.diagnose.locate import Located, one_side
 from parity.diagnose.locate.hooks import CALL, inside
-from parity.diagnose.located import located, places_of
-from parity.diagnose.naming import named
+from parity.diagnose.located import diagnosed, located, places_of
 from parity.diagnose.operators import pulls
-from parity.diagnose.search import case_of
+from parity.diagnose.search import Explained, case_of
 from parity.diagnose.specimens import elsewhere, specimen
 from parity.diagnose.stages import (
     conversion,
     criterion,
     data,
     generation,
-    gradient_leaks,
     gradients,
     inputs,
     loss,
@@ -39,6 +37,7 @@ from parity.diagnose.stages import (
     serialization,
     tokenizer,
 )
+from parity.diagnose.wording import named
 from parity.errors import ERRORS, reason
 from parity.inputs.arrays import Sample
 from parity.pair.models import PairModels
@@ -84,15 +83,12 @@ def _diagnosed(corners: PairModels, outcome: Outcome) -> Diagnosis:
         return of_stage
     if of_weights := _of_weights(corners, stage, example):
         return of_weights
-    if isinstance(verdict, OfLoss):
-        causes, ruled_out = loss.explain(corners, example, verdict)
-        if causes:
-            return Diagnosis(places_of(causes), tuple(causes), tuple(ruled_out))
+    if isinstance(verdict, OfLoss) and (of_loss := diagnosed(*loss.explain(corners, example, verdict))).causes:
+        return of_loss
     if stage is Stage.CALLS and verdict is not None and (of_modes := modes.explain(corners, example, verdict)):
         return of_modes
     if stage is Stage.PROCESSES and verdict is not None:
-        causes, ruled_out = processes.explain(corners, example, verdict)
-        return Diagnosis((processes.WHERE,), tuple(causes), tuple(ruled_out))
+        return diagnosed(*processes.explain(corners, example, verdict), processes.WHERE)
     return _by_layers(corners, check, example)
 
 
@@ -106,14 +102,12 @@ def _by_layers(corners: PairModels, check: ModuleType | None, example: Any) -> D
     batches = specimen(corners, 0), batch_of(corners, check, example)
     for training, (weights, ids) in product((False, True) if stage is Stage.CALLS else (False,), batches):
         ids = modes.ready(corners, weights, ids, training)
-        causes = one_side.unsteady(corners, ids, training)
-        if causes:
-            return Diagnosis(places_of(causes), tuple(causes))
+        if causes := one_side.unsteady(corners, ids, training):
+            return diagnosed(causes)
         located_layers, diagnosis = located(corners, ids, training, whole=training)
         if located_layers.introduces:
             diagnosis = diagnosis if training else by_operation(corners, diagnosis, Sample(weights, ids))
-            alone = stage is not Stage.GRADIENTS and any(piece.fails for piece in located_layers.gradients)
-            return backward(corners, example, diagnosis) if alone and not diagnosis.operations else diagnosis
+            return diagnosis if stage is Stage.GRADIENTS else of_gradients(corners, located_layers, diagnosis, example)
     if stage is Stage.OUTPUTS and (reason := inputs.parted(corners, ids, located_layers)):
         return by_operation(corners, replace(diagnosis, where=(CALL,), ruled_out=(reason,)), Sample(weights, ids))
     causes = hidden(corners, check, example)
@@ -123,20 +117,27 @@ def _by_layers(corners: PairModels, check: ModuleType | None, example: Any) -> D
     return Diagnosis(places_of(causes), tuple(causes), tried, weaker=corners.reason, errors=errors)
 
 
+def of_gradients(corners: PairModels, layers: Located, diagnosis: Diagnosis, example: Any) -> Diagnosis:
+    """Add the operations whose gradients differ, and why, where those of layers do and no operation does."""
+    alone = any(piece.fails for piece in layers.gradients) and not diagnosis.operations
+    return backward(corners, example, diagnosis) if alone else diagnosis
+
+
 def _of_stage(corners: PairModels, stage: Stage, example: Any, verdict: Verdict | None) -> Diagnosis | None:
     """The diagnosis of a stage that is no layer, or of losses of the pair's own; None where neither is to blame."""
     if corners.pair.loss and stage in (Stage.LOSS, Stage.GRADIENTS):
         own = criterion.explain(corners, example, backward=stage is Stage.GRADIENTS)
         if own is not None:  # what gradients are alone is looked for behind all ways
-            diagnosis = _own_loss(*own)
+            diagnosis = diagnosed(*own, criterion.WHERE)
             return diagnosis if stage is Stage.GRADIENTS else by_operation(corners, diagnosis, example, loss=True)
     elif stage in STAGES and verdict is not None:
-        causes, ruled_out = STAGES[stage].explain(corners, example, verdict)
-        if not causes and stage is Stage.OPTIMIZER and (samples := criterion.telling(corners)):
+        explained: Explained = STAGES[stage].explain(corners, example, verdict)
+        of_stage = diagnosed(*explained, stage.value)
+        if not of_stage.causes and stage is Stage.OPTIMIZER and (samples := criterion.telling(corners)):
             # The steps are right, and the losses are not: on the examples of their own check they are alike.
             own = criterion.explain(corners, *samples[0])
-            return of_losses(corners, _own_loss(*own or ([], [])), *samples[0])
-        return Diagnosis(places_of(causes) or (stage.value,), tuple(causes), tuple(ruled_out))
+            return of_losses(corners, diagnosed(*(own or ([], [])), criterion.WHERE), *samples[0])
+        return of_stage
     return None
 
 
@@ -148,7 +149,7 @@ def of_operations(corners: PairModels, check: ModuleType | None, failing: Any, r
         return Diagnosis(where, ruled_out=(f"{reason}: nothing inside of it was seen",))
     bare = [side for side, role in corners.pair.roles.items() if Traceable not in BACKENDS[role.backend].offers]
     if causes := one_side.drawing(corners, bare, specimen(corners, 0)):
-        return Diagnosis(places_of(causes), tuple(causes))
+        return diagnosed(causes)
     diagnosis = _of_weights(corners, stage, failing) or Diagnosis(weaker=corners.reason)
     for example in (specimen(corners, 0), batch_of(corners, check, failing)):  # the failing one was made small
         diagnosis = by_operation(corners, diagnosis, Sample(*example))
@@ -156,10 +157,6 @@ def of_operations(corners: PairModels, check: ModuleType | None, failing: Any, r
             break
     places = (one.layer for one in diagnosis.operations if one.side == bare[-1])
     return replace(diagnosis, where=(*dict.fromkeys(places),) or diagnosis.where)
-
-
-def _own_loss(causes: list[Cause], ruled_out: list[str]) -> Diagnosis:
-    return Diagnosis((criterion.WHERE,), tuple(causes), tuple(ruled_out))
 
 
 def of_losses(corners: PairModels, diagnosis: Diagnosis, at: Sample, gradients: bool) -> Diagnosis:
@@ -183,7 +180,9 @@ def by_operation(corners: PairModels, diagnosis: Diagnosis, at: Sample, loss: bo
             causes = _together(diagnosis, operators.causes(runs.anew(_known(corners, diagnosis, at))))
             diagnosis = replace(diagnosis, open=()) if causes != diagnosis.causes else diagnosis
         if causes == diagnosis.causes and diagnosis.open:  # what one side's arrays are of the other's
-            diagnosis = _related(corners, diagnosis, at)
+            corners.ensure(at.weights)
+            related = located(corners, at.inputs)[1]
+            diagnosis = replace(related, errors=tuple(dict.fromkeys((*diagnosis.errors, *related.errors))))
             causes = diagnosis.causes
         if (first or loss) and not causes:
             causes = tuple(operators.exchanged(runs.anew({})))
@@ -209,13 +208,6 @@ def _known(corners: PairModels, diagnosis: Diagnosis, example: Sample) -> Settin
             return settings
     except ERRORS:  # a layer that has no such setting: all causes are looked for at once
         return {}
-
-
-def _related(corners: PairModels, diagnosis: Diagnosis, example: Sample) -> Diagnosis:
-    """Add relations of what the layers and the code between them made, where no edit explains a difference."""
-    corners.ensure(example.weights)
-    more = located(corners, example.inputs)[1]
-    return replace(more, errors=(*diagnosis.errors, *(error for error in more.errors if error not in diagnosis.errors)))
 
 
 def _together(diagnosis: Diagnosis, edits: Sequence[Cause]) -> tuple[Cause, ...]:
@@ -258,14 +250,12 @@ def _of_weights(corners: PairModels, stage: Stage, example: Any) -> Diagnosis | 
     """The diagnosis of parameters that differ, where the stage is about them; None of another stage."""
     if stage is Stage.OUTPUTS and corners.pair.own_weights:
         carried = own_weights.explain(corners) or conversion.of_given(corners)
-        return Diagnosis(places_of(carried), tuple(carried)) if carried else None
+        return diagnosed(carried) if carried else None
     if stage is Stage.WEIGHTS:
-        causes, ruled_out = conversion.written(corners, example)
-    elif stage is Stage.CONVERSION and corners.carried is not None:
-        causes, ruled_out = conversion.explain(corners, corners.carried)
-    else:
-        return None
-    return Diagnosis(places_of(causes), tuple(causes), tuple(ruled_out))
+        return diagnosed(*conversion.written(corners, example))
+    if stage is Stage.CONVERSION and corners.carried is not None:
+        return diagnosed(*conversion.explain(corners, corners.carried))
+    return None
 
 
 def stage_of(check: ModuleType | None) -> Stage:
@@ -289,4 +279,4 @@ def hidden(corners: PairModels, check: ModuleType | None, example: Any) -> list[
     if causes := one_side.leaking(corners, both):
         return causes
     case = case_of(example)
-    return gradient_leaks.explain(corners, case.weights, both, case.batch(corners.pad).targets)
+    return gradients.leaks(corners, case.weights, both, case.batch(corners.pad).targets)

@@ -81,3 +81,9 @@ def _captured(
 def places_of(causes: Sequence[Cause]) -> tuple[str, ...]:
     """Where causes are, each place once."""
     return tuple(dict.fromkeys(cause.where for cause in causes))
+
+
+def diagnosed(causes: Sequence[Cause], ruled_out: Sequence[str] = (), where: str = "") -> Diagnosis:
+    """What is said of causes: their places, or where there are none the place `where`, if that is one."""
+    places = places_of(causes) or tuple(filter(None, [where]))
+    return Diagnosis(places, tuple(causes), tuple(ruled_out))

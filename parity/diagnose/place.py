@@ -15,9 +15,9 @@ from parity.diagnose import explain, specimens
 from parity.diagnose.locate import Located
 from parity.diagnose.locate.hooks import NONE, SegmentResult
 from parity.diagnose.located import located
-from parity.diagnose.naming import named
 from parity.diagnose.operators import side_by_side
 from parity.diagnose.stages import criterion
+from parity.diagnose.wording import named
 from parity.errors import ParityError
 from parity.inputs.arrays import Sample, shapes
 from parity.inputs.batch import Batch
@@ -110,7 +110,10 @@ def _of_layers(corners: PairModels, example: Sample) -> tuple[Located, Diagnosis
     if loss and not layers.introduces:
         layers, diagnosis, gradients = criterion.located(corners, example, layers)
         return layers, explain.of_losses(corners, diagnosis, example, gradients) if layers.introduces else diagnosis
-    return layers, _by_operation(corners, layers, diagnosis, example) if layers.introduces else diagnosis
+    if layers.introduces:
+        diagnosis = explain.by_operation(corners, diagnosis, example)
+        diagnosis = explain.of_gradients(corners, layers, diagnosis, example)
+    return layers, diagnosis
 
 
 def _of_graph(corners: PairModels, example: Sample) -> tuple[Located, Diagnosis]:
@@ -130,11 +133,3 @@ def _of_graph(corners: PairModels, example: Sample) -> tuple[Located, Diagnosis]
         for path, one in product(diagnosis.where or ("",), failing)
     ]
     return Located([], pieces, [], {}, weaker=corners.reason, sides=corners.sides), diagnosis
-
-
-def _by_operation(corners: PairModels, layers: Located, diagnosis: Diagnosis, example: Sample) -> Diagnosis:
-    """The same with the operations that differ, of the models or of their gradients alone."""
-    diagnosis = explain.by_operation(corners, diagnosis, example)
-    if diagnosis.operations or not any(piece.fails for piece in layers.gradients):
-        return diagnosis
-    return explain.backward(corners, example, diagnosis)

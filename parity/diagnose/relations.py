@@ -13,8 +13,8 @@ from itertools import combinations
 
 import numpy as np
 
-from parity.diagnose.layers.arrangements import RESHAPED, RUNS_ON, TRANSPOSED, arranged
 from parity.diagnose.layers.functions import by_channel, of_each
+from parity.diagnose.layers.orders import RESHAPED, RUNS_ON, TRANSPOSED, arranged
 from parity.diagnose.layers.weight_relations import numbers
 from parity.diagnose.strides import along, commonest, stride
 from parity.dtypes import EPS, Array, round_to
@@ -87,13 +87,9 @@ def related(source: Values, port: Values) -> list[Origins]:
     for name, array in left.items():
         if name not in origins:
             origins[name] = _made(name, array, unused) or _computed(name, array, values) or Origins(name, array.shape)
-    return _untied([origins[name] for name in wanted])
-
-
-def _untied(origins: Sequence[Origins]) -> list[Origins]:
-    """Mark with `UNTIED` the parameters that were all made from one and the same whole array of the source."""
-    used = Counter(of.sources for of in origins if _single(of))
-    return [replace(of, how=(*of.how, UNTIED)) if _single(of) and used[of.sources] > 1 else of for of in origins]
+    every = [origins[name] for name in wanted]
+    used = Counter(of.sources for of in every if _single(of))
+    return [replace(of, how=(*of.how, UNTIED)) if _single(of) and used[of.sources] > 1 else of for of in every]
 
 
 def _single(of: Origins) -> bool:
@@ -166,7 +162,7 @@ def _whole(name: str, array: Array, values: Values, marks: Mapping[str, Marks]) 
         for source in sorted(marks[cast].get(_mark(array), ()), key=lambda of: values[of].shape != array.shape):
             for how, array_made in arranged(values[source], array.shape):
                 if _equal(round_to(array_made, cast), array):
-                    return Origins(name, array.shape, (source,), tuple(filter(None, (how, THROUGH[cast]))), array_made)
+                    return Origins(name, array.shape, (source,), _words(how, THROUGH[cast]), array_made)
     return None
 
 
@@ -200,7 +196,7 @@ class _Table:
         sources = [self._names[place] for place in np.unique(np.searchsorted(self._ends, places, "right"))]
         how = [*self._told(steps, sources, array), THROUGH[self._cast]]
         how += [] if same.all() else [f"{BUT_FOR} {int((~same).sum())} of {array.size} elements"]
-        return Origins(name, array.shape, tuple(sources), tuple(filter(None, how)), self._all[places])
+        return Origins(name, array.shape, tuple(sources), _words(*how), self._all[places])
 
     def _places(self, array: Array) -> Array:
         """Where each number stands in the model, in the array's shape; -1 where nowhere or at several places."""
@@ -236,16 +232,12 @@ def _made(name: str, array: Array, values: Values) -> Origins | None:
         for how, candidate in arranged(other, array.shape):
             for cause, description, function in numbers(candidate, array, array.shape):
                 if _nearly(function(candidate), array):
-                    return Origins(
-                        name, array.shape, (source,), tuple(filter(None, (how, description))), candidate, cause
-                    )
+                    return Origins(name, array.shape, (source,), _words(how, description), candidate, cause)
     for first, second in [*combinations(alike, 2)][:SUMS]:
         if values[first].shape == values[second].shape:
             for how, candidate in arranged(values[first] + values[second], array.shape):
                 if _equal(candidate, array):
-                    return Origins(
-                        name, array.shape, (first, second), tuple(filter(None, (how, "added up"))), candidate, "offset"
-                    )
+                    return Origins(name, array.shape, (first, second), _words(how, "added up"), candidate, "offset")
     return None
 
 
@@ -255,13 +247,16 @@ def _computed(name: str, array: Array, values: Values) -> Origins | None:
     for source, other in values.items():
         for how, candidate in arranged(other, array.shape) if other.size == array.size else ():
             for cause, description, _ in of_each(candidate, array):
-                words = tuple(filter(None, (how, description)))
-                return Origins(name, array.shape, (source,), words, candidate, cause)
+                return Origins(name, array.shape, (source,), _words(how, description), candidate, cause)
             for of in by_channel(candidate, array, vectors):
-                words = tuple(filter(None, (how, of.told)))
                 others = tuple(one.astype(np.float32) for one in of.others)
-                return Origins(name, array.shape, (source, *of.names), words, candidate, "scale", others)
+                words, names = _words(how, of.told), (source, *of.names)
+                return Origins(name, array.shape, names, words, candidate, "scale", others)
     return None
+
+
+def _words(*words: str) -> tuple[str, ...]:
+    return tuple(filter(None, words))
 
 
 def _nearly(candidate: Array, array: Array) -> bool:

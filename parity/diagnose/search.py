@@ -1,10 +1,11 @@
-"""The search for a cause by recomputing: the clean formula, the same with a fault in it, and what each leaves.
+"""What a proof is: nothing is left of a difference, wherever it was seen.
 
 What a side came to is `Evidence`, a fault to try is a `Candidate`, and `proved` tries them: a candidate is proved if it
-gives what was found everywhere. Batches, files, ids of texts, losses and generated logits are evidence alike.
+gives what was found everywhere. Batches, files, ids of texts, losses and generated logits are evidence alike. Of a
+segment, wherever it was captured, a cause `holds` that leaves nothing there. `gap` says how far two arrays are apart.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -13,17 +14,22 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from parity.compare.divergence import divergence
-from parity.compare.judge import MAX_FLOAT64_ULPS
+from parity.compare.judge import MAX_FLOAT64_ULPS, judge_difference
 from parity.diagnose import Cause
+from parity.diagnose.locate.segment import Segment
 from parity.dtypes import EPS, Array
 from parity.strategies import Case
 
 Explained = tuple[list[Cause], list[str]]
 HALVINGS = 80  # of an interval that holds a constant: what is left is float64's rounding
+Left = Callable[[Segment], float | None]  # what is left of a difference with a cause corrected; None if not computable
+LEAST = 4  # different numbers at least, in all captures together: fewer are explained by chance
+DIGITS = 6  # in which numbers count as different
 
 
 Value = TypeVar("Value")
 Compared = TypeVar("Compared", contravariant=True)
+Change = TypeVar("Change")
 
 
 class Evidence(Protocol[Compared]):
@@ -104,7 +110,26 @@ def gap(first: Array, second: Array) -> float:
     return divergence(*numbers).max_abs_diff
 
 
-Change = TypeVar("Change")
+def unlike(first: Mapping[str, Array], second: Mapping[str, Array]) -> float:
+    """How many values differ, by name; of an array that the second has not, or of another shape, all of them."""
+    lost = sum(array.size for name, array in first.items() if name not in second)
+    both = [(array, second[name]) for name, array in first.items() if name in second]
+    return float(
+        lost
+        + sum(np.count_nonzero((a != b) & ((a == a) | (b == b))) if a.shape == b.shape else a.size for a, b in both)
+    )
+
+
+def outputs_apart(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> tuple[float, float]:
+    """The largest difference of what floats, and what rounding error accounts for; infinite where shapes differ."""
+    floats = {place: array for place, array in ours.items() if array.dtype.kind == "f"}
+    if any(place not in theirs or theirs[place].shape != array.shape for place, array in floats.items()):
+        return np.inf, 0.0
+    gaps = [divergence(array, theirs[place]) for place, array in floats.items()]
+    limits = [judge_difference(gap, (0.0, 0.0))[1] for gap in gaps]
+    return max((gap.max_abs_diff for gap in gaps), default=0.0), max(limits, default=0.0)
+
+
 AnyEvidence = TypeVar("AnyEvidence", bound=Evidence[Any])
 
 
@@ -174,3 +199,39 @@ def constants(missed: Callable[[float], float], grid: Sequence[float]) -> list[f
                     high = middle
             roots += [*(float(f"{high:.{digits}e}") for digits in range(3)), high]
     return list(dict.fromkeys(roots))
+
+
+def apart(segment: Segment) -> float:
+    """The largest absolute difference between the two sides' outputs of a segment."""
+    return gap(*segment.found)
+
+
+def holds(segment: Segment, left: Left) -> bool:
+    """Whether nothing is left of a difference: in the segment, and in each other capture of the same place.
+
+    `left` is what is left with a cause corrected, by the same formula and constants everywhere; None where that
+    cannot be computed, which says nothing. One other capture at least has to confirm it; one in which a side overflowed
+    cannot.
+    """
+    if not _nothing(left(segment), segment):
+        return False
+    if segment.others is None:
+        return True
+    captured = [other for other in segment.others() if not any(np.isnan(array).any() for array in other.found)]
+    others = [(other, left(other)) for other in captured]
+    known = [(other, rest) for other, rest in others if rest is not None]
+    # Enough different numbers for a formula of numbers to be proved by them.
+    rich = segment.found[0].dtype.kind != "f" or sum(map(distinct, [segment, *captured])) >= LEAST
+    return bool(known) and all(_nothing(rest, other) for other, rest in known) and rich
+
+
+def _nothing(left: float | None, segment: Segment) -> bool:
+    """Whether what is left is rounding error alone; a NaN is not."""
+    return left is not None and left <= segment.limit
+
+
+def distinct(segment: Segment) -> int:
+    """How many different pairs of numbers the two sides made, to `DIGITS` of the largest."""
+    pairs = np.stack([np.asarray(array, np.float64).ravel() for array in segment.found])
+    size = np.abs(pairs[np.isfinite(pairs)]).max(initial=0.0) or 1.0
+    return len(np.unique(np.round(pairs / size, DIGITS), axis=1).T)

@@ -6,7 +6,7 @@ import tensorflow as tf
 import torch
 
 from parity.diagnose.operators.examples import recorded
-from parity.diagnose.operators.factors import scaled_along
+from parity.diagnose.operators.formulas import scaled_along
 from parity.diagnose.operators.proposal import Spot
 from tests.helpers.between import found, given, pair
 

@@ -129,7 +129,7 @@ PADDED = {
         averaged_all,
         average_of_edges_there,
         "padding value",
-        "and that of tensorflow the edge's own values",
+        "and tensorflow with the edge's own values",
     ),
     "the edge for zeros, joined by hand": (
         joined_by_the_edge,

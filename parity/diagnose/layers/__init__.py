@@ -6,12 +6,11 @@ ruled out; the first that proves one ends the search.
     settings          a hyper-parameter that differs in name and value
     jointly           the same of several layers at once, where shapes differ
     weights           parameters that are not what was drawn: uninitialized, scaled, permuted (`weight_relations`)
-    functions         the same by a function of each number, or a factor of each channel; `arrangements`: by a reshape
-    left_out          what was left in its order, where what goes with it has another
+    functions         the same by a function of each number, or a factor of each channel
     known_layer       a layer's formula in a variant (`variants`) that reproduces what it makes
     estimates         the same where a number of the variant has to be solved for
     outputs           a factor or a constant, where no recorded operation shows it
-    orders            in which order one parameter's rows stand in another
+    orders            in which order one parameter's axes or rows stand in another, and what was left in its own
     masks             what an attention may see, and how positions are counted
     conditioning      formulas that mean the same and lose float32 precision
 """
@@ -23,13 +22,13 @@ import numpy as np
 
 from parity.canonical.kind import KINDS
 from parity.diagnose import Cause
-from parity.diagnose.gaps import apart
 from parity.diagnose.layers.conditioning import unstable
 from parity.diagnose.layers.known_layer import by_the_layer, formulas
 from parity.diagnose.layers.masks import masks, places, seen
 from parity.diagnose.layers.outputs import outputs
 from parity.diagnose.layers.settings import settings
 from parity.diagnose.locate.segment import Segment
+from parity.diagnose.search import apart
 
 Step = Callable[[Segment], tuple[list[Cause], list[str]]]
 

@@ -1,13 +1,14 @@
 """Formulas that mean the same and lose float32 precision: which, where one of the known gives what was made."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
 from parity.canonical.activations import log_softmax, softmax
 from parity.diagnose import Cause
-from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.locate.segment import Segment
+from parity.diagnose.search import apart, gap, holds
 from parity.dtypes import Array
 
 SHARE = 16.0  # a formula that loses this much less than the side does is not the one that it has
@@ -35,7 +36,8 @@ def unstable(segment: Segment) -> tuple[list[Cause], list[str]]:
                 same = stable(array)
                 if gap(same, segment.found[0]) > segment.limit:
                     continue
-                before, after = (_loss(formula, array, same) for formula in (lossy, stable))
+                single = (formula(array.astype(np.float32)).astype(np.float64) for formula in (lossy, stable))
+                before, after = (gap(one, same) for one in single)
             if before > after and SHARE * before >= loud:
                 fix = f"{words[1]} in {side}"
                 description = f"{description}; on {name} {words[0]} loses {before:.1e}, {words[1]} {after:.1e}"
@@ -43,16 +45,8 @@ def unstable(segment: Segment) -> tuple[list[Cause], list[str]]:
     if loud <= quiet:
         return [], [description]
     fix = f"a formula in {side} that keeps float32 precision, as the other side's does"
-    return [
-        Cause(
-            "unstable formula",
-            segment.path,
-            f"{description}, in float32 the other side's formula is off less",
-            fix,
-            loud,
-            quiet,
-        )
-    ], []
+    description = f"{description}, in float32 the other side's formula is off less"
+    return [Cause("unstable formula", segment.path, description, fix, loud, quiet)], []
 
 
 def _agreeing(segment: Segment) -> float | None:
@@ -60,44 +54,33 @@ def _agreeing(segment: Segment) -> float | None:
     return apart(segment) if all(np.isfinite(array).all() for array in segment.found) else None
 
 
-def _loss(formula: Formula, array: Array, right: Array) -> float:
-    """A formula's largest error in float32, against its result in float64."""
-    return gap(formula(array.astype(np.float32)).astype(np.float64), right)
-
-
 def _known(dimensions: int) -> Iterator[tuple[Formula, tuple[str, str], Formula]]:
     """A stable formula, the words for the lossy one and for it, and the lossy one."""
     for axis in range(1 - dimensions, 0) if dimensions > 1 else (-1,):
-
-        def stable(x: Array, axis: int = axis) -> Array:
-            return log_softmax(x, axis)
-
-        def by_parts(x: Array, axis: int = axis) -> Array:
-            return np.log(softmax(x, axis))
-
-        def weights(x: Array, axis: int = axis) -> Array:
-            return softmax(x, axis)
-
-        def without(x: Array, axis: int = axis) -> Array:
-            result: Array = np.divide(np.exp(x), np.exp(x).sum(axis, keepdims=True))
-            return result
-
-        yield stable, ("log(softmax(x))", "log_softmax(x)"), by_parts
-        yield weights, ("softmax without the maximum subtracted", "softmax with it"), without
+        stable, weights = partial(log_softmax, axis=axis), partial(softmax, axis=axis)
+        yield stable, ("log(softmax(x))", "log_softmax(x)"), partial(_by_parts, axis)
+        words = "softmax without the maximum subtracted", "softmax with it"
+        yield weights, words, partial(_without_maximum, axis)
     yield _variance, ("E[x^2] - E[x]^2", "the mean of (x - mean)^2"), _moments
     yield _normalised(_variance), ("a variance as E[x^2] - E[x]^2", "the mean of (x - mean)^2"), _normalised(_moments)
 
 
+def _by_parts(axis: int, x: Array) -> Array:
+    return np.log(softmax(x, axis))
+
+
+def _without_maximum(axis: int, x: Array) -> Array:
+    return np.asarray(np.exp(x) / np.exp(x).sum(axis, keepdims=True))
+
+
 def _variance(x: Array) -> Array:
     """Mean of (x - mean)^2 over the last axis, which is kept."""
-    result: Array = np.square(x - x.mean(-1, keepdims=True)).mean(-1, keepdims=True)
-    return result
+    return np.asarray(np.square(x - x.mean(-1, keepdims=True)).mean(-1, keepdims=True))
 
 
 def _moments(x: Array) -> Array:
     """E[x^2] - E[x]^2 over the last axis: the same variance, by a difference of large numbers."""
-    result: Array = np.subtract(np.square(x).mean(-1, keepdims=True), np.square(x.mean(-1, keepdims=True)))
-    return result
+    return np.asarray(np.square(x).mean(-1, keepdims=True) - np.square(x.mean(-1, keepdims=True)))
 
 
 def _normalised(variance: Formula) -> Formula:

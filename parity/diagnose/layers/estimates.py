@@ -12,10 +12,11 @@ import numpy as np
 from parity.canonical.activations import sigmoid
 from parity.canonical.formulas import layer
 from parity.diagnose.constants import factor, proposals, solved
-from parity.diagnose.gaps import gap
+from parity.diagnose.layers.settings import computed
 from parity.diagnose.layers.variants import Variant
 from parity.diagnose.layers.weights import FIXES
 from parity.diagnose.locate.segment import Segment
+from parity.diagnose.search import gap
 from parity.dtypes import Array
 
 CLIPS = (1.0, 2.0, 3.0, 5.0, 6.0, 10.0)
@@ -26,7 +27,7 @@ Element = tuple[str, tuple[int, ...]]
 def estimates(segment: Segment, place: int) -> Iterator[Variant]:
     """Variants of the layer whose numbers are read off what side `place` (0 or 1) made, the likeliest first."""
     kind, target = segment.kind, segment.found[place]
-    base = layer(kind, segment.given["input"], segment.weights, segment.settings[place])
+    base = computed(segment, place)
     if base is None or base.shape != target.shape:
         return
     if kind == "embedding":
@@ -53,7 +54,11 @@ def _rows(segment: Segment, place: int, base: Array, target: Array) -> Iterator[
         for more in (0.0, 1e-7):  # torch divides by the norm and 1e-7
             description, fix = f"cuts rows to a norm of {name}", "no max_norm, or the same bound on both sides"
             yield Variant("clipped", description, fix, partial(_cut_table, bound, more))
-    yield from _uncut(base, place)
+    # Rows as they were before torch cut them: it changes its table itself, so that the table is cut too.
+    for name, bound in proposals(math.sqrt(float(np.square(base).sum(-1).max())), ()):
+        for more in (0.0, 1e-7):
+            description, fix = f"does not cut its rows to a norm of {name}, as the other side does", "no max_norm"
+            yield Variant("clipped", description, fix, made=partial(_as_before, place, bound, more))
 
 
 def _others(place: int, rows: Mapping[int, int | None], segment: Segment) -> dict[str, Array]:
@@ -77,18 +82,9 @@ def _cut_table(bound: float, more: float, segment: Segment) -> dict[str, Array]:
     return {"table": _cut(segment.weights["table"], bound, more)}
 
 
-def _uncut(base: Array, place: int) -> Iterator[Variant]:
-    """Rows as they were before torch cut them: it changes its table itself, so that the table is cut too."""
-    for name, bound in proposals(math.sqrt(float(np.square(base).sum(-1).max())), ()):
-        for more in (0.0, 1e-7):
-            description, fix = f"does not cut its rows to a norm of {name}, as the other side does", "no max_norm"
-            yield Variant("clipped", description, fix, made=partial(_as_before, place, bound, more))
-
-
 def _as_before(place: int, bound: float, more: float, segment: Segment) -> Array | None:
     """A side's output, less how far the table's own rows are from being cut: nothing, where they have been cut."""
-    base = layer(segment.kind, segment.given["input"], segment.weights, segment.settings[place])
-    target = segment.found[place]
+    base, target = computed(segment, place), segment.found[place]
     return None if base is None else target - (_cut(target, bound, more) - base)
 
 
@@ -113,7 +109,7 @@ def _elements(segment: Segment, place: int, base: Array, target: Array) -> Itera
 
 def _changed(place: int, elements: Sequence[Element], segment: Segment) -> dict[str, Array] | None:
     """The weights with other values at some places, each estimated from what a side made."""
-    base = layer(segment.kind, segment.given["input"], segment.weights, segment.settings[place])
+    base = computed(segment, place)
     if base is None:
         return None
     apart = (segment.found[place] - base).reshape(-1, base.shape[-1])
@@ -132,12 +128,12 @@ def _one(segment: Segment, column: int, apart: Array) -> Iterator[tuple[float, s
     whole = segment.kind == "layer_norm"  # else the columns are computed apart from one another
     at = column if whole else 0
     own = {n: array if whole else array[column : column + 1] for n, array in segment.weights.items()}
-    before = layer(segment.kind, segment.given["input"], own, segment.settings[0])
+    before = computed(segment, 0, own)
     for name, array in own.items():
         for place in np.ndindex(array.shape[1:]):
             more = {**own, name: array.copy()}
             more[name][at, *place] += 1
-            after = layer(segment.kind, segment.given["input"], more, segment.settings[0])
+            after = computed(segment, 0, more)
             if before is None or after is None:
                 continue
             effect = (after - before)[..., at].reshape(-1)
@@ -148,16 +144,15 @@ def _one(segment: Segment, column: int, apart: Array) -> Iterator[tuple[float, s
 
 def _states(segment: Segment, place: int, target: Array) -> Iterator[Variant]:
     """A recurrence that starts from something else: a constant, or the state that an earlier call left."""
-    kind, x, options = segment.kind, segment.given["input"], segment.settings[place]
     for first in (1.0, -1.0):
-        outputs = layer(kind, x, segment.weights, {**options, "first": first})
+        outputs = computed(segment, place, first=first)
         if outputs is not None and gap(outputs, target) <= segment.limit:
             description = f"starts from a state of {first:g}"
             yield Variant("first state", description, "start from zeros", options={"first": first})
             return
     if target.ndim < 3:
         return
-    start = 1 if kind == "gru" else 2
+    start = 1 if segment.kind == "gru" else 2
     description = (
         f"goes on from another state than zeros: from step {start + 1} on it follows from its own step {start}"
     )
@@ -195,8 +190,7 @@ def _cells(segment: Segment, place: int, target: Array) -> Iterator[Variant]:
         yield Variant("clipped", f"{description} before the next step", fix, options={"handed": clip})
 
     def made(peep: float) -> Array:
-        options = {**segment.settings[place], "peep": peep}
-        result = layer("lstm", segment.given["input"], segment.weights, options)
+        result = computed(segment, place, peep=peep)
         assert result is not None  # the base is known
         return result
 

@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from parity.diagnose.constants import SPARE, factor, proposals, told
-from parity.diagnose.gaps import LEAST
+from parity.diagnose.search import LEAST
 from parity.dtypes import EPS, Array
 
 SAMPLE = 1024  # numbers that are tried before all of a larger array, of which so many stand along an axis

@@ -4,7 +4,7 @@ What stands behind such a layer cannot be given the same arrays on both sides, a
 here and in the next there. So all settings that differ are made equal at once, in a run of the whole model.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, islice
 from typing import Any
@@ -13,19 +13,18 @@ import numpy as np
 
 from parity.backends.hooks import Call, Settings
 from parity.canonical.weights import Weights
-from parity.compare.divergence import divergence
-from parity.compare.judge import judge_difference
 from parity.diagnose import Cause
 from parity.diagnose.constants import told
 from parity.diagnose.layers.settings import caused, differing
 from parity.diagnose.locate import Located, kinds_of, linked
+from parity.diagnose.locate.captures import Others
 from parity.diagnose.locate.segment import Segment
+from parity.diagnose.search import outputs_apart
 from parity.dtypes import Array, Inputs
 from parity.errors import ERRORS
 from parity.pair.link_table import settings_of
 from parity.pair.models import PairModels
 
-Others = Callable[[], Sequence[tuple[Weights, Any]]]
 MANY = 64  # choices of settings that are tried: of six, all
 Example = tuple[Weights | None, Any]  # the weights to load, unless they are there, and inputs
 Groups = Mapping[tuple[str, str], Sequence[Segment]]  # a setting's name and both values -> the links that have these
@@ -143,22 +142,12 @@ def _apart(
             if weights is not None:
                 corners.ensure(weights)
             outputs = other.outputs(inputs, eager=True), changed.run_with_hooks(inputs, links, _Corrected(values))
-            gaps.append(_gap(*outputs))
+            gaps.append(outputs_apart(*outputs))
             if not _same(gaps):  # one example is enough to say so
                 break
     except ERRORS:  # a model that is changed in part may not fit together
         return None
     return gaps
-
-
-def _gap(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> tuple[float, float]:
-    """The largest difference of what floats, and its limit; infinite where shapes differ."""
-    floats = {place: array for place, array in ours.items() if array.dtype.kind == "f"}
-    if any(place not in theirs or theirs[place].shape != array.shape for place, array in floats.items()):
-        return np.inf, 0.0
-    gaps = [divergence(array, theirs[place]) for place, array in floats.items()]
-    limits = [judge_difference(gap, (0.0, 0.0))[1] for gap in gaps]
-    return max((gap.max_abs_diff for gap in gaps), default=0.0), max(limits, default=0.0)
 
 
 def _same(gaps: Sequence[tuple[float, float]]) -> bool:

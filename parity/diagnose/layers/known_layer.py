@@ -7,13 +7,13 @@ this says which of them departs from its own settings.
 
 from functools import partial
 
-from parity.canonical.formulas import FORMULAS, layer
+from parity.canonical.formulas import FORMULAS
 from parity.diagnose import Cause
-from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.layers.estimates import estimates
-from parity.diagnose.layers.settings import repeats, run
+from parity.diagnose.layers.settings import computed, repeats, run
 from parity.diagnose.layers.variants import Variant, options, readings
 from parity.diagnose.locate.segment import Segment
+from parity.diagnose.search import apart, gap, holds
 
 RIGHT = Variant("", "computes what its settings say", "")
 
@@ -62,10 +62,8 @@ def _off(place: int, variant: Variant, segment: Segment) -> float | None:
     if variant.made is not None:
         outputs = variant.made(segment)
     else:
-        read, settings = variant.read(segment), {**segment.settings[place], **variant.options}
-        outputs = (
-            None if read is None else layer(segment.kind, segment.given["input"], {**segment.weights, **read}, settings)
-        )
+        read = variant.read(segment)
+        outputs = None if read is None else computed(segment, place, read, **variant.options)
     return None if outputs is None else gap(outputs, segment.found[place])
 
 

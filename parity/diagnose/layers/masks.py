@@ -12,9 +12,9 @@ import numpy as np
 
 from parity.diagnose import Cause
 from parity.diagnose.constants import told
-from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.layers.settings import run
 from parity.diagnose.locate.segment import Segment
+from parity.diagnose.search import apart, gap, holds
 from parity.dtypes import Array
 
 
@@ -44,6 +44,7 @@ class Seen:
 RULES = {0: "its own", -1: "the one before it", 1: "the one after it"}
 Shape = tuple[int, ...]
 Known = tuple[Any, Array]  # a rule, and what it makes
+Rules = Callable[[Segment, Shape], Iterator[Known]]
 
 
 def masks(segment: Segment) -> tuple[list[Cause], list[str]]:
@@ -148,9 +149,7 @@ def _visible(array: Array, added: bool) -> tuple[Array, float] | None:
     return (array == 0, min(values)) if added else (array == 1, 0.0)
 
 
-def _rule(
-    segment: Segment, shown: Callable[[Segment], Array | None], rules: Callable[[Segment, Shape], Iterator[Known]]
-) -> Any:
+def _rule(segment: Segment, shown: Callable[[Segment], Array | None], rules: Rules) -> Any:
     """The first rule by which a side's array comes about, wherever it was captured; None if by none."""
 
     def wrong(rule: Any, one: Segment) -> float | None:
@@ -163,9 +162,7 @@ def _rule(
     return next((rule for rule in known if holds(segment, partial(wrong, rule))), None)
 
 
-def _laid_out(
-    segment: Segment, rule: Any, shape: Shape, rules: Callable[[Segment, Shape], Iterator[Known]]
-) -> Array | None:
+def _laid_out(segment: Segment, rule: Any, shape: Shape, rules: Rules) -> Array | None:
     """What a rule makes, in a shape; None where it cannot be told here."""
     array = next((array for other, array in rules(segment, shape) if other == rule), None)
     try:

@@ -10,9 +10,9 @@ import numpy as np
 
 from parity.diagnose import Cause
 from parity.diagnose.constants import fits
-from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.layers.weight_relations import numbers
 from parity.diagnose.locate.segment import Segment
+from parity.diagnose.search import apart, gap, holds
 from parity.dtypes import Array
 
 FIXES = {

@@ -11,9 +11,8 @@ from parity.canonical.formulas import FORMULAS, layer
 from parity.compare.square import NAMES
 from parity.diagnose import Cause
 from parity.diagnose.constants import told
-from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.locate.segment import Segment
-from parity.diagnose.search import needed
+from parity.diagnose.search import apart, gap, holds, needed
 from parity.dtypes import Array
 from parity.errors import ParityError
 
@@ -85,21 +84,26 @@ def _left(segment: Segment, names: list[str]) -> float:
         values = {name: segment.settings[1 - place][name] for name in names}
         outputs = run(segment, place, settings=values)
         if outputs is None:
-            outputs = _computed(segment, place, values)
+            outputs = _by_formula(segment, place, values)
         elif not repeats(segment, place, {"dropout", "stateful"} & {*names}):
             continue
         left += [] if outputs is None else [gap(outputs, segment.found[1 - place])]
     return min(left)
 
 
-def _computed(segment: Segment, place: int, values: Mapping[str, Any]) -> Array | None:
-    """A side's output with other settings by the layer's formula, where that gives what the side made with its own."""
+def computed(segment: Segment, place: int, weights: Mapping[str, Array] = {}, **options: Any) -> Array | None:
+    """A side's output by the layer's formula, with its own settings and weights but for these; None without one."""
     if segment.kind not in FORMULAS:
         return None
-    by = partial(layer, segment.kind, segment.given["input"], segment.weights)
-    own = by(segment.settings[place])
+    settings = {**segment.settings[place], **options}
+    return layer(segment.kind, segment.given["input"], {**segment.weights, **weights}, settings)
+
+
+def _by_formula(segment: Segment, place: int, values: Mapping[str, Any]) -> Array | None:
+    """A side's output with other settings by the layer's formula, where that gives what the side made with its own."""
+    own = computed(segment, place)
     right = own is not None and gap(own, segment.found[place]) <= segment.limit
-    return by({**segment.settings[place], **values}) if right else None
+    return computed(segment, place, **values) if right else None
 
 
 def repeats(segment: Segment, place: int, restless: Collection[str] = ()) -> bool:

@@ -9,11 +9,13 @@ from itertools import combinations, permutations
 import numpy as np
 
 from parity.canonical.kind import KINDS
+from parity.compare.messages import few
 from parity.diagnose.constants import factor, proposals
-from parity.diagnose.gaps import gap
+from parity.diagnose.search import gap
 from parity.dtypes import Array, round_to
 
 GATES = {"lstm": ("input", "forget", "cell", "output"), "gru": ("reset", "update", "new")}
+Function = Callable[[Array], Array]
 FEW = 16  # elements that are named one by one
 FEW_ROWS = 4  # that are the parts of a kernel, query, key and value, and no table
 
@@ -113,7 +115,7 @@ def estimated(first: Array, second: Array) -> Iterator[Relation]:
     yield from scaled(first, second)
     if first.ndim and (moved := _exchanged(first, second)) is not None:
         places, estimate = moved
-        yield Relation("weights changed", f"with rows {_listed(places)} in each other's place", estimate)
+        yield Relation("weights changed", f"with rows {few([*map(str, places)])} in each other's place", estimate)
 
 
 def scaled(first: Array, second: Array) -> Iterator[Relation]:
@@ -122,9 +124,7 @@ def scaled(first: Array, second: Array) -> Iterator[Relation]:
         yield Relation(cause, description, function(first))
 
 
-def numbers(
-    first: Array, second: Array, sizes: tuple[int, ...] = ()
-) -> Iterator[tuple[str, str, Callable[[Array], Array]]]:
+def numbers(first: Array, second: Array, sizes: tuple[int, ...] = ()) -> Iterator[tuple[str, str, Function]]:
     """The cause, how it is told, and the function with an estimated number in it that takes one array to the other."""
     for name, number in proposals(factor(first, second), (*sizes, *first.shape)):
         yield "scale", f"multiplied by {name}", partial(np.multiply, first.dtype.type(number))
@@ -152,20 +152,16 @@ def changed(first: Array, second: Array) -> Relation | None:
     count = int(differ.sum())
     places = np.argwhere(differ)
     # Of most elements that differ anything could be said: only few beside many equal ones are a change of single ones.
-    few = count <= FEW and 4 * count <= first.size
+    single = count <= FEW and 4 * count <= first.size
     row = first.ndim > 1 and len(first) > 2 and len(set(places[:, 0].tolist())) == 1
-    if not count or not (few or row):
+    if not count or not (single or row):
         return None
     place = tuple(int(i) for i in places[0])
     values = f"{float(first[place]):.6g} is {float(second[place]):.6g}"
     what = f"1 element at {place}" if count == 1 else f"{count} elements, the first at {place}"
-    if row and not few:
+    if row and not single:
         what = f"row {place[0]}, {count} elements"
     return Relation("weights changed", f"with {what}: {values}", np.where(differ, second, first))
-
-
-def _listed(places: list[int]) -> str:
-    return ", ".join(map(str, places[:6])) + (", ..." if len(places) > 6 else "")
 
 
 def swaps(values: Mapping[str, Array], name: str, actual: Array) -> Iterator[Relation]:

@@ -1,17 +1,16 @@
 """Why a side does not hold the weights that were drawn: by which relation its parameters come from them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
 
 from parity.diagnose import Cause
-from parity.diagnose.gaps import gap
-from parity.diagnose.layers.arrangements import FEWEST, rearranged
-from parity.diagnose.layers.functions import by_channel, of_each
-from parity.diagnose.layers.orders import ordered
+from parity.diagnose.layers.functions import by_channel, of_each, owner
+from parity.diagnose.layers.orders import FEWEST, ordered, rearranged
 from parity.diagnose.layers.weight_relations import GATES, Relation, changed, estimated, of_parameter, scaled, swaps
+from parity.diagnose.search import gap
 from parity.dtypes import EPS, Array
 from parity.pair.orders import permuted
 
@@ -62,7 +61,9 @@ class Happened:
     @property
     def blamed(self) -> Cause:
         """The cause that this is, in a layer, with its advice."""
-        description, fix = f"{self.side} has {_listed(self.names)} {self.how}", f"{FIXES[self.cause]} ({self.side})"
+        *most, last = self.names
+        names = f"{', '.join(most)} and {last}" if most else last
+        description, fix = f"{self.side} has {names} {self.how}", f"{FIXES[self.cause]} ({self.side})"
         return Cause(self.cause, self.layer, description, fix, self.before, self.after)
 
 
@@ -94,7 +95,7 @@ def what_happened(
         if relation is None:
             ruled_out.append(f"{name} in {side}: {before:.1e} from what it should be, and none of: {', '.join(TRIED)}")
             continue
-        key = name.rpartition(".")[0], relation.cause, relation.told
+        key = owner(name), relation.cause, relation.told
         proved.setdefault(key, []).append((name, before, gap(relation.made, there), not relation.made.any()))
     changes = []
     for key, of in proved.items():
@@ -175,10 +176,6 @@ def _of_part(kind: str, parameter: str, values: Array, actual: Array) -> Iterato
     if relation is not None and relation.cause != "weights changed":
         whole = np.concatenate([*ours[: differ[0]], relation.made.reshape(ours[0].shape), *ours[differ[0] + 1 :]])
         yield Relation(relation.cause, f"with its part for {name} {relation.told}", whole)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _initial(changes: list[Happened]) -> list[Happened]:

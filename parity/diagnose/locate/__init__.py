@@ -20,10 +20,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from parity.backends.protocol import BackendModel
 from parity.checks.results import Layer
 from parity.compare.judge import judge_difference
 from parity.compare.square import NAMES
 from parity.compare.verdict import ORDER
+from parity.diagnose.constants import times
 from parity.diagnose.locate.gradients import Backward, amplified
 from parity.diagnose.locate.hooks import CALL, NONE, FreeRunning, SegmentResult, TeacherForced, inside, relative
 from parity.diagnose.locate.lockstep import together
@@ -108,15 +110,12 @@ def locate(corners: PairModels, ids: Inputs, training: bool = False) -> Located:
         """A watch, after the run of the second side's model, or of a side's in float32, beside the first's."""
         watch.sides = corners.sides
         leader, follower = map(corners.widest, corners.sides)
-        if (
-            error_of is not None and leader.dtype == "float32"
-        ):  # nothing shows an error beside it, but how often it calls
+        if error_of is None:
+            side_by_side(corners, follower, watch, ids, training, bare)
+        elif leader.dtype == "float32":  # nothing shows an error beside it, but how often it calls
             leader.run_with_hooks(ids, links, watch, training=training)
-            return watch
-        follower = follower if error_of is None else corners.models[corners.sides[error_of], "float32"]
-        first, second = (partial(model.run_with_hooks, ids, links, training=training) for model in (leader, follower))
-        with corners.alternating():
-            together(first, partial(second, bare=bare), watch)
+        else:
+            side_by_side(corners, corners.models[corners.sides[error_of], "float32"], watch, ids, training, bare)
         return watch
 
     bare, every = _bared(seen, links, whole)
@@ -137,6 +136,21 @@ def locate(corners: PairModels, ids: Inputs, training: bool = False) -> Located:
     nodes = [replace(node, mark="introduces") if node.path in marked else node for node in nodes]
     errors = tuple(f"gradients {f'of {path} ' if path else ''}not compared: {e}" for path, e in backward.errors.items())
     return Located(nodes, pieces, gradients, unlinked, bare, corners.reason, calls, errors, corners.sides)
+
+
+def side_by_side(
+    corners: PairModels,
+    follower: BackendModel,
+    watch: Any,
+    ids: Inputs,
+    training: bool = False,
+    bare: Collection[str] = frozenset(),
+) -> None:
+    """Run a model beside the first side's widest one, call by call, under a watch; `bare` as `Located` has it."""
+    links = linked(corners)[0]
+    leader = partial(corners.widest(corners.sides[0]).run_with_hooks, ids, links, training=training)
+    with corners.alternating():
+        together(leader, partial(follower.run_with_hooks, ids, links, training=training, bare=bare), watch)
 
 
 def linked(corners: PairModels) -> tuple[list[str], dict[str, list[str]]]:
@@ -228,13 +242,9 @@ def _called(sides: tuple[str, str], ours: Mapping[str, int], theirs: Mapping[str
     for path in {**ours, **theirs}:
         counts = ours.get(path, 0), theirs.get(path, 0)
         if counts[0] != counts[1]:
-            description = f"{sides[0]} calls it {_times(counts[0])}, {sides[1]} {_times(counts[1])}"
+            description = f"{sides[0]} calls it {times(counts[0])}, {sides[1]} {times(counts[1])}"
             parent, _, name = path.rpartition(".")
             yield SegmentResult(parent, f"calls of {name}", NONE, "different", unlike=description)
-
-
-def _times(count: int) -> str:
-    return {0: "never", 1: "once"}.get(count, f"{count} times")
 
 
 def _judged(piece: SegmentResult, noise: Sequence[TeacherForced], whole: bool) -> SegmentResult:
@@ -251,7 +261,11 @@ def _node(path: str, kind: str, free: FreeRunning, pieces: Sequence[SegmentResul
     """A layer of the tree: what differs end-to-end, what it introduces alone, and the limit."""
     own = [piece for piece in pieces if piece.path == path]
     judged = [piece for piece in own if piece.word != INHERITS]
-    alone = max(judged, key=lambda piece: (ORDER.index(piece.word), _share(piece), piece.limit), default=None)
+
+    def severity(piece: SegmentResult) -> tuple[int, float, float]:
+        return ORDER.index(piece.word), piece.gap.max_abs_diff / (piece.limit or 1.0), piece.limit
+
+    alone = max(judged, key=severity, default=None)
     before, after = (
         max(free.found.get((path, what), [NONE]), key=lambda g: g.max_abs_diff)
         for what in ("before_call", "after_call")
@@ -265,8 +279,3 @@ def _node(path: str, kind: str, free: FreeRunning, pieces: Sequence[SegmentResul
     if any(piece.fails for piece in own):
         mark = "introduces"
     return LocatedLayer(path, kind, free.depths[path], free.calls[path], after.max_abs_diff, limit, alone, mark)
-
-
-def _share(piece: SegmentResult) -> float:
-    """A piece's difference as a multiple of its limit."""
-    return piece.gap.max_abs_diff / piece.limit if piece.limit else piece.gap.max_abs_diff

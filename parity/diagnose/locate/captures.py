@@ -5,12 +5,10 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
-from parity.backends.protocol import BackendModel
 from parity.canonical.weights import Weights
 from parity.compare.judge import judge_difference
-from parity.diagnose.locate import Located, kinds_of, linked
+from parity.diagnose.locate import Located, kinds_of, side_by_side
 from parity.diagnose.locate.hooks import Capture, SegmentResult, TeacherForced, apart
-from parity.diagnose.locate.lockstep import together
 from parity.diagnose.locate.segment import Segment
 from parity.dtypes import Inputs
 from parity.pair.models import PairModels
@@ -64,17 +62,10 @@ def _captured(
     leader, follower = map(corners.widest, corners.sides)
     places = {(piece.path, piece.place): piece for piece in wanted}
     watch, noise = Capture(wanted=places, again=again, sides=corners.sides), TeacherForced()
-    links = linked(corners)[0]
-
-    def side_by_side(model: BackendModel, watch: Any) -> None:
-        first, second = (partial(of.run_with_hooks, ids, links, training=training) for of in (leader, model))
-        with corners.alternating():
-            together(first, partial(second, bare=bare), watch)
-
     if wanted:
-        side_by_side(follower, watch)
+        side_by_side(corners, follower, watch, ids, training, bare)
     if again and wanted and leader.dtype == "float64":
-        side_by_side(corners.models[corners.sides[0], "float32"], noise)
+        side_by_side(corners, corners.models[corners.sides[0], "float32"], noise, ids, training, bare)
     kinds, parts = kinds_of(corners), {layer.path: layer for layer in leader.layers}
     loaded, values = corners.loaded, leader.read()
 

@@ -144,8 +144,10 @@ class TeacherForced(Stack):
         event = self.led("after_call", call.path)
         self._see(call.path, "output", event, call.outputs)
         self.lent.pop()
-        if event is not None and event.call is not None and _fused(event.call.settings(), call.settings()):
-            self.fused.add(call.path)
+        if event is not None and event.call is not None:
+            ours, theirs = event.call.settings(), call.settings()
+            if ours.get("activation") == "linear" != theirs.get("activation", "linear"):
+                self.fused.add(call.path)
         arrays = exchanged(event, call.outputs)
         if event is not None and arrays is None and self.lent:
             self.lent[-1] = False  # the code behind it goes on from something else
@@ -173,11 +175,6 @@ class TeacherForced(Stack):
         segment = self.found.get((piece.path, piece.place))
         if segment is None or piece.unlike or relative(piece.gap) > relative(segment.gap):
             self.found[piece.path, piece.place] = piece
-
-
-def _fused(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    """Whether the follower's layer has an activation and the leader's has none."""
-    return bool(ours.get("activation") == "linear" != theirs.get("activation", "linear"))
 
 
 def within(path: str, parent: str) -> str:

@@ -163,11 +163,15 @@ def matched(ours: Sequence[Array], theirs: Sequence[Array], anyhow: bool = False
     if not anyhow and kinds[0] == kinds[1] and all((place, place) in alike for place in range(len(ours))):
         return [Match(place, place, alike[place, place]) for place in range(len(ours))]
     near = {at: _near(Match(*at, axes).forth(ours[at[0]]), theirs[at[1]]) for at, axes in alike.items()}
-    first = [_first(theirs, place) for place in range(len(theirs))]  # what is given twice counts once
+    # What is given twice counts once, where it stands for the first time.
+    first = [next(i for i, of in enumerate(theirs) if of is array or np.array_equal(of, array)) for array in theirs]
     odd = {(i, j) for i, j in alike if kinds[0][i] != kinds[1][j] and not near[i, j] and len(ours) != len(theirs)}
-    order = sorted(alike.keys() - odd, key=lambda at: (not near[at], kinds[0][at[0]] != kinds[1][at[1]], _far(at)))
+
+    def unlikely(at: tuple[int, int]) -> tuple[bool, bool, int, int]:
+        return not near[at], kinds[0][at[0]] != kinds[1][at[1]], abs(at[0] - at[1]), at[0]
+
     matches: dict[int, Match] = {}
-    for i, j in order:
+    for i, j in sorted(alike.keys() - odd, key=unlikely):
         if j == first[j] and j not in matches and all(match.ours != i for match in matches.values()):
             matches[j] = Match(i, j, alike[i, j])
     wanted = min(len(ours), len(set(first))) or max(len(ours), len(theirs))
@@ -175,16 +179,6 @@ def matched(ours: Sequence[Array], theirs: Sequence[Array], anyhow: bool = False
         return None
     twice = {place: matches[of] for place, of in enumerate(first) if of in matches}
     return [replace(match, theirs=place) for place, match in sorted(twice.items())]
-
-
-def _first(arrays: Sequence[Array], place: int) -> int:
-    """Where an array stands for the first time."""
-    return next(i for i in range(place + 1) if i == place or np.array_equal(arrays[i], arrays[place]))
-
-
-def _far(at: tuple[int, int]) -> tuple[int, int]:
-    """How far apart two places are; of two as far, the first."""
-    return abs(at[0] - at[1]), at[0]
 
 
 def _near(ours: Array, theirs: Array) -> bool:

@@ -100,11 +100,8 @@ def drawing(corners: PairModels, sides: Sequence[str], at: tuple[Weights, Inputs
     A dropout, as a rule, that was exported in training mode. Weights and inputs are those of `at`.
     """
     corners.ensure(at[0])
-    return [cause for side in sides for cause in _drawn(side, *_twice(corners.models[side, "float32"], at[1]))]
-
-
-def _twice(model: BackendModel, inputs: Inputs) -> list[Trace]:
-    return [model.record(inputs).trace for _ in range(2)]
+    runs = {side: [corners.models[side, "float32"].record(at[1]).trace for _ in range(2)] for side in sides}
+    return [cause for side, traces in runs.items() for cause in _drawn(side, *traces)]
 
 
 def _drawn(side: str, first: Trace, second: Trace) -> Iterator[Cause]:

@@ -6,50 +6,45 @@ with one change to an operation there, or before it; the change after which the 
 weights and inputs too, is the cause.
 
     align         which values of two runs hold the same numbers; the first operations that make others of them
-    table         both runs side by side, for `parity locate --operators`
-    nodes         the first of a deployed file's nodes
+    table         both runs side by side, for `parity locate --operators`, and the first of a deployed file's nodes
     search        edits of the run, the plainest first, until nothing of the difference is left
     likeness      of edits that all close the difference, after which the run is most like TensorFlow's
     examples      the runs on several examples, on all of which a cause has to hold
     families      the families of edits by level: what is tried of which operations
     proposal      an edit, and what is said of it where it is proved
-    arguments, indices, operands, arrangements, averages, rewrites, factors, formulas, halves, windows, paddings,
-    positions, rows, resizing, masks, moves, repeats, others
+    arguments, operands, orders, rewrites, formulas, windows, paddings, positions, rows, masks, moves, repeats, others
                   families of edits
     ranges        the same function on both sides, of which one leaves the range of numbers: a family, too
-    orders        in which other order the same numbers may stand
     attention     the same of an attention of own code, and what edits are called there
-    backward      the same of gradients, from the loss back; `pulls`: changes to a gradient (`gradient_forms`)
-    names         what a cause is called
+    backward      the same of gradients, from the loss back; `pulls`: changes to a gradient
+    names         what a cause is called; `walks`: over a run
 
 A family is a function from a `Spot` (an operation that may be edited) to proposals. To add one: write it in the file of
 its kind, and name it in `families`, among those of its level; nothing else has to know.
 """
 
 from dataclasses import replace
-from typing import Any
 
 from parity.backends import BACKENDS
 from parity.backends.operations import Operation
 from parity.backends.protocol import Traceable
 from parity.canonical.weights import Weights
 from parity.checks.results import Cause, DifferingOperation, OperationPair
+from parity.diagnose.layers.functions import owner
 from parity.diagnose.operators import search
 from parity.diagnose.operators.align import Alignment
 from parity.diagnose.operators.examples import Examples as Examples
 from parity.diagnose.operators.examples import recorded
-from parity.diagnose.operators.nodes import placed
-from parity.diagnose.operators.proposal import Proposal, Spot, at, called, once
+from parity.diagnose.operators.names import ORDERS
+from parity.diagnose.operators.proposal import Proposal, Spot, cited, once
 from parity.diagnose.operators.search import Runs
-from parity.diagnose.operators.table import table
+from parity.diagnose.operators.table import differing, placed, table
 from parity.dtypes import Inputs
 from parity.pair.models import PairModels
 from parity.pair.roles import Role
 
-FEW = 3  # operations of a side that are told
 BASES = 2  # examples on which edits are looked for
 PLAIN = 2  # edits that are taken where no single one explains as much, without a look for others
-ORDERS = ("order", "flatten order")  # causes of a place that reads the same numbers in another order
 
 
 def exchanged(examples: Examples) -> list[Cause]:
@@ -73,10 +68,9 @@ def _outside_a_graph(examples: Examples) -> list[Cause]:
     behind = [one for one in graph.other.trace.operations if one.name in ("Sigmoid", "Softmax")]
     if not behind:
         return []
-    last = f"{called(behind[-1])}{at(behind[-1])}"
     claim = (
-        f"run eagerly, tensorflow's loss takes what {last} makes for logits (from_logits=True); in a graph Keras takes "
-        "what that is given, and the losses are equal"
+        f"run eagerly, tensorflow's loss takes what {cited(behind[-1])} makes for logits (from_logits=True); in a "
+        "graph Keras takes what that is given, and the losses are equal"
     )
     fix = "hand the loss the logits, or say from_logits=False"
     return [Cause("from_logits", "", claim, fix, examples.eagerly(0), graph.alignment.gap)]
@@ -173,17 +167,14 @@ def _reading(corners: PairModels, runs: Runs, proposal: Proposal) -> bool:
 
     By links that read it the other way round both sides do the same: it is no cause beside one that is needed.
     """
-    shapes = {shape for link in corners.unread for name, (_, shape) in corners.layout.items() if _of(name, link.ours)}
+    shapes = {
+        shape for link in corners.unread for name, (_, shape) in corners.layout.items() if owner(name) == link.ours
+    }
     run = runs.run
     spots = [Spot(run, edit.operation, runs.alignment, ()) for edit in proposal.made(runs.other.trace)]
-    taken = [run.trace.values[place] for spot in spots if spot.reorders for _, place in spot.operation.takes]
+    taken = [run.trace.values[place] for spot in spots if spot.reorders for place in spot.operation.operands]
     leaves = [of for of in taken if of.leaf and not of.leaf.startswith(("constant", "input"))]
     return 0 < len(leaves) == len(spots) and all(of.shape in shapes for of in leaves)
-
-
-def _of(name: str, layer: str) -> bool:
-    """Whether a parameter, by its canonical name, is a layer's."""
-    return name.rpartition(".")[0] == layer
 
 
 def _masks(examples: Examples) -> list[Cause]:
@@ -219,12 +210,8 @@ def operations(examples: Examples, number: int = 0) -> list[DifferingOperation]:
     alignment = runs.alignment
     if not any(alignment.parted) and alignment.gap > alignment.limit:  # all numbers are there, in another order
         alignment = replace(runs, strict=True).alignment
-    entries: dict[Any, DifferingOperation] = {}
-    for place, (side, role) in enumerate(corners.pair.roles.items()):
-        for one in _first(runs, alignment, place, role):
-            line = (one.line.file, one.line.number, one.line.code) if one.line else ("", 0, "")
-            entries.setdefault((side, one.layer, line), DifferingOperation(side, called(one), one.layer, *line))
-    return [one for side in corners.sides for one in [of for of in entries.values() if of.side == side][:FEW]]
+    sides = enumerate(corners.pair.roles.items())
+    return [of for at, (side, role) in sides for of in differing(side, _first(runs, alignment, at, role))]
 
 
 def side_by_side(corners: PairModels, weights: Weights, inputs: Inputs) -> list[OperationPair]:

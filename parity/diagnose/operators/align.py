@@ -16,14 +16,14 @@ import numpy as np
 
 from parity.backends.operations import Operation, Trace, Value
 from parity.compare.judge import MAX_FLOAT64_ULPS
+from parity.diagnose.operators.walks import reached, takers
 from parity.diagnose.search import gap, within
 from parity.dtypes import EPS, Array
 
 FINE = 256  # times a dtype's rounding: what the same operations by other kernels stay below
-# float32's own rounding, and room for the few sums that folding takes.
-FOLDED = (
-    32 * EPS["float32"]
-)  # by which values may be apart where an exporter has folded one layer's weights into another's
+# By which values may be apart where an exporter has folded one layer's weights into another's: float32's own rounding,
+# and room for the few sums that folding takes.
+FOLDED = 32 * EPS["float32"]
 
 
 @dataclass
@@ -86,8 +86,8 @@ class Alignment:
     def wanted(self) -> list[int]:
         """TensorFlow's values, by place, that reach an output and mean nothing in torch's run."""
         there = self.traces[1]
-        reached = _reached(there.outputs.values(), there.makers(), self.twins[1])
-        return [place for place in sorted(reached) if there.values[place].sketch.rich]
+        unlike = _unlike(there.outputs.values(), there.makers(), self.twins[1])
+        return [place for place in sorted(unlike) if there.values[place].sketch.rich]
 
     def counterparts(self, values: Sequence[Value]) -> int:
         """How many of the `wanted` values hold the same numbers as one of these."""
@@ -146,20 +146,15 @@ def opposite(before: Alignment, after: Alignment, places: Iterable[int]) -> Oper
     It makes the first value behind them that has a counterpart after the edit, and had none before it.
     """
     here, makers = after.traces[0], after.traces[1].makers()
-    takers = defaultdict[int, list[int]](list)
-    for one in here.operations:
-        for _, place in one.takes:
-            takers[place] += one.makes
-    waiting, seen = [*places], set[int]()
-    while waiting:
-        place = waiting.pop(0)
-        if place in seen:
-            continue
-        seen.add(place)
+    users = takers(here)
+
+    def results(place: int) -> list[int]:
+        return [result for number in users.get(place, ()) for result in here.operations[number].makes]
+
+    for place in reached(places, results):
         new = [of for of in after.twins[0].get(place, ()) if of not in before.twins[1]] or _masks(before, after, place)
-        if results := [of for of in new if of in makers]:
-            return makers[min(results)]
-        waiting += takers[place]
+        if known := [of for of in new if of in makers]:
+            return makers[min(known)]
     return None
 
 
@@ -256,29 +251,25 @@ def _first(trace: Trace, twins: dict[int, set[int]]) -> tuple[Operation, ...]:
     def parts(place: int) -> bool:
         return trace.values[place].sketch.rich and place not in twins and place in makers
 
-    reached = _reached(trace.outputs.values(), makers, twins)
+    unlike = _unlike(trace.outputs.values(), makers, twins)
     tainted = set[int]()
     operations: list[Operation] = []
     for operation in trace.operations:
-        taint = any(place in tainted for _, place in operation.takes)
+        taint = not tainted.isdisjoint(operation.operands)
         for place in operation.makes:
             if place in twins:
                 continue
             if taint or parts(place):
                 tainted.add(place)
-            if parts(place) and place in reached and not taint and operation not in operations:
+            if parts(place) and place in unlike and not taint and operation not in operations:
                 operations.append(operation)
     return tuple(operations)
 
 
-def _reached(outputs: Iterable[int], makers: dict[int, Operation], twins: dict[int, set[int]]) -> set[int]:
+def _unlike(outputs: Iterable[int], makers: dict[int, Operation], twins: dict[int, set[int]]) -> set[int]:
     """The values that reach an output without a value on the way that means the same on the other side."""
-    waiting, reached = [place for place in outputs if place not in twins], set[int]()
-    while waiting:
-        place = waiting.pop()
-        if place in reached or place in twins:
-            continue
-        reached.add(place)
-        if place in makers:
-            waiting += [operand for _, operand in makers[place].takes]
-    return reached
+
+    def operands(place: int) -> list[int]:
+        return [of for of in makers[place].operands if of not in twins] if place in makers else []
+
+    return {*reached((place for place in outputs if place not in twins), operands)}

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from parity.backends.operations import Edit
-from parity.diagnose.operators.indices import MANY, indices, moved, slices
 from parity.diagnose.operators.names import CHOICES, PRODUCTS, SUMS, of_argument
-from parity.diagnose.operators.proposal import Proposal, Spot, always, called, constant, flat, written
+from parity.diagnose.operators.proposal import Proposal, Spot, always, called, constant, flat, so_in, written
 from parity.pair.thresholds import ENDS
 
 FOURIER = ("ortho", "forward")  # how a Fourier transform is scaled, where not backwards
@@ -45,6 +44,7 @@ AXES = ("dim", "axis", "dims")
 USUAL = (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12)  # epsilons
 SHORT = 40  # letters of two values that are told in a heading
 KNOWN = 8  # numbers that are tried for two at once
+MANY = 130  # lists of numbers that are tried for one
 
 
 def arguments(spot: Spot) -> Iterator[Proposal]:
@@ -55,13 +55,13 @@ def arguments(spot: Spot) -> Iterator[Proposal]:
     for argument, value in {**spot.operation.settings, **spot.run.defaults(spot.number)}.items():
         if argument in FIXED or (argument == "alpha" and value == 1):  # a sum's, which is a difference then
             continue
-        places = [place for place, leaf in enumerate(spot.leaves) if leaf.argument == argument and leaf.place is None]
+        places = spot.plain(argument)
         if argument in AXES:
             for other in _axes(spot, value):
                 yield _argument(spot, argument, value, other, constant(spot.number, argument, other))
         if len(places) > 1:
-            for others in _lists(spot, [spot.leaves[place].plain for place in places], known):
-                if spot.operation.name in RESHAPED and sorted(others) != sorted(spot.leaves[at].plain for at in places):
+            for others in _lists(spot, [*places.values()], known):
+                if spot.operation.name in RESHAPED and sorted(others) != sorted(places.values()):
                     continue
                 edits = [constant(spot.number, at, new) for at, new in zip(places, others, strict=True)]
                 yield _argument(spot, argument, value, others, *edits)
@@ -71,7 +71,7 @@ def arguments(spot: Spot) -> Iterator[Proposal]:
             scales = FOURIER if argument == "norm" and value is None else ()
             hidden = (-inf,) if type(value) is float and spot.operation.name in CHOICES else ()
             for other in (*hidden, *scales, *_values(value, known), *real, *indices(spot, value), *slices(spot, value)):
-                where = places[0] if places else argument
+                where = next(iter(places), argument)
                 yield from _in_proportion(spot, argument, value, other)
                 yield _argument(spot, argument, value, other, constant(spot.number, where, other))
 
@@ -82,7 +82,7 @@ def _in_proportion(spot: Spot, argument: str, value: Any, other: Any) -> Iterato
         return
     alike = [
         (number, at, leaf.plain)
-        for number, one in enumerate(spot.run.trace.operations)
+        for number, one in enumerate(spot.operations)
         if (one.name, one.line) == (spot.operation.name, spot.operation.line)
         for at, leaf in enumerate(spot.run.leaves(number))
         if leaf.argument == argument and type(leaf.plain) in (int, float)
@@ -106,7 +106,7 @@ def constants(spot: Spot) -> Iterator[Proposal]:
         return
     numbers = [
         (number, leaf, one.plain)
-        for number, of in enumerate(spot.run.trace.operations)
+        for number, of in enumerate(spot.operations)
         if of.line == own.line and of.layer == own.layer
         for leaf, one in enumerate(spot.run.leaves(number))
         if type(one.plain) is float
@@ -122,8 +122,8 @@ def constants(spot: Spot) -> Iterator[Proposal]:
                     always(*(constant(*place) for place in places)),
                     "scale" if own.name in PRODUCTS else "argument",
                     f"{written(mine)} of torch's {called(own)} and {written(theirs)} of "
-                    f"{called(spot.run.trace.operations[other])}{spot.place} stand in each other's place in tensorflow"
-                    f"{spot.by}{f'; so in {len(places)} places' if places is every else ''}",
+                    f"{called(spot.operations[other])}{spot.place} stand in each other's place in tensorflow{spot.by}"
+                    f"{so_in(len(places)) if places is every else ''}",
                     f"the same of both numbers at the same place on both sides{spot.place}",
                     subject=f"{written(mine)} and {written(theirs)} exchanged",
                 )
@@ -131,7 +131,7 @@ def constants(spot: Spot) -> Iterator[Proposal]:
 
 def _smoothed(spot: Spot, argument: str, value: Any) -> Iterator[Proposal]:
     """Labels smoothed over the classes but the target's own: torch's amount then is K / (K - 1) times as large."""
-    shape = spot.run.trace.values[spot.operation.takes[0][1]].shape if spot.operation.takes else ()
+    shape = spot.values[spot.operation.operands[0]].shape if spot.operation.takes else ()
     classes = shape[min(1, len(shape) - 1)] if shape else 0
     if argument != "label_smoothing" or classes < 2:
         return
@@ -163,7 +163,9 @@ def together(spot: Spot) -> Iterator[Proposal]:
 def _argument(spot: Spot, argument: str, value: Any, other: Any, *edits: Edit) -> Proposal:
     """The proposal that an argument has another value."""
     name, was, new = spot.operation.name, written(value), written(other)
-    order, of = ", so that both stand in the same order" if spot.reorders else "", _of(spot)
+    order = ", so that both stand in the same order" if spot.reorders else ""
+    # Of what, where the operation itself does not say it.
+    of = f" on {spot.origin(spot.operation.operands[0])}".removesuffix(spot.place) if spot.operation.takes else ""
     return Proposal(
         always(*edits),
         of_argument(spot.operation, argument, value, other),
@@ -174,16 +176,11 @@ def _argument(spot: Spot, argument: str, value: Any, other: Any, *edits: Edit) -
     )
 
 
-def _of(spot: Spot) -> str:
-    """Of what, where the operation itself does not say it."""
-    return f" on {spot.origin(spot.operation.takes[0][1])}".removesuffix(spot.place) if spot.operation.takes else ""
-
-
 def _axes(spot: Spot, value: Any) -> list[Any]:
     """Any axes of the first operand."""
     if not spot.operation.takes or not all(type(one) is int for one in flat(value)):
         return []
-    rank = len(spot.run.trace.values[spot.operation.takes[0][1]].shape)
+    rank = len(spot.values[spot.operation.operands[0]].shape)
     now = {axis % rank for axis in flat(value)} if rank else set()
     chosen = [axes for size in range(1, rank + 1) for axes in combinations(range(rank), size) if {*axes} != now]
     return [axes[0] if isinstance(value, int) and len(axes) == 1 else [*axes] for axes in chosen]
@@ -202,22 +199,13 @@ def _lists(spot: Spot, value: Sequence[Any], known: Sequence[float]) -> Iterator
     yield from moved(value, known)
     if not all(type(one) is int for one in value):
         return
-    for there in _whole(spot):
-        if len(there) == len(value) and there != value:
-            yield there
+    lists = (of for operation in spot.near for of in operation.settings.values() if isinstance(of, list) and of)
+    yield from (of for of in lists if len(of) == len(value) and of != value and all(type(one) is int for one in of))
     if sorted(value) == [*range(len(value))]:
         yield [int(place) for place in np.argsort(value)]  # the inverse of a permutation
     numbers = sorted({*value, *(int(n) for n in known if n == int(n) and abs(n) <= max(map(abs, value)) + 1)})
     if len(numbers) ** len(value) <= MANY:
         yield from (list(other) for other in product(numbers, repeat=len(value)) if list(other) != value)
-
-
-def _whole(spot: Spot) -> Iterator[list[int]]:
-    """Lists of whole numbers that TensorFlow's operations take."""
-    for operation in spot.near:
-        for value in operation.settings.values():
-            if isinstance(value, list) and value and all(type(one) is int for one in value):
-                yield value
 
 
 def _values(value: Any, known: Sequence[float]) -> list[Any]:
@@ -228,20 +216,9 @@ def _values(value: Any, known: Sequence[float]) -> list[Any]:
         near = (*known, value + 1, value - 1, 0, 1, 2, -1, -value)
         return [n for n in dict.fromkeys(int(n) for n in near if float(n).is_integer()) if n != value]
     if isinstance(value, float):
-        near = (
-            0.0,
-            1.0,
-            1 - value,
-            value * value,
-            sqrt(abs(value)),
-            2 * value,
-            value / 2,
-            10 * value,
-            value / 10,
-            -value,
-        )
-        inverse = (1 / value,) if value else ()
-        plain = [float(f"{n:.12g}") for n in (*near, *inverse)]
+        usual = [0.0, 1.0, 1 - value, value * value, sqrt(abs(value)), 2 * value, value / 2, 10 * value, value / 10]
+        usual += [-value, *([1 / value] if value else [])]
+        plain = [float(f"{n:.12g}") for n in usual]
         return [n for n in dict.fromkeys((*known, *plain, *USUAL)) if n != value]
     if isinstance(value, str):
         return [word for words in WORDS if value in words for word in words if word != value]
@@ -257,3 +234,50 @@ def _numbers(spot: Spot) -> set[float]:
     near = [*spot.near, *(one for one in spot.there.operations if ends and one.name.lower() in ENDS)]
     values = [value for operation in near for value in operation.settings.values()]
     return {float(n) for value in values for n in flat(value) if type(n) in (int, float) and np.isfinite(n)}
+
+
+def moved(value: Sequence[Any], known: Sequence[float]) -> Iterator[list[Any]]:
+    """Slices of the same lengths that begin elsewhere, along several axes: by a place or two, or at a known number."""
+    places = [at for at, one in enumerate(value) if isinstance(one, slice) and type(one.start) is type(one.stop) is int]
+    if len(places) < 2:
+        return
+    numbers = {int(one) for one in known if one >= 0 and one == int(one)}
+    starts = [[*{value[at].start, *numbers, *(value[at].start + by for by in (-2, -1, 1, 2))}] for at in places]
+    if np.prod([len(of) for of in starts]) > MANY:
+        starts = [[value[at].start + by for by in (-1, 0, 1)] for at in places]
+    for chosen in product(*starts):
+        moved = [*value]
+        for at, start in zip(places, chosen, strict=True):
+            one = value[at]
+            moved[at] = slice(start, one.stop - one.start + start, one.step)
+        if min(chosen) >= 0 and moved != [*value]:
+            yield moved
+
+
+def slices(spot: Spot, value: Any) -> Iterator[slice]:
+    """The slice begins or ends elsewhere, by one place or two, or takes each of several."""
+    if not isinstance(value, slice):
+        return
+    start, stop, step = value.start, value.stop, value.step
+    if not all(one is None or type(one) is int for one in (start, stop, step)):
+        return
+    for by in (1, -1, 2, -2):
+        begins = max((start or 0) + by, 0) if (start or 0) >= 0 else start + by
+        ends = None if stop is None or (stop + by == 0 and stop < 0) else stop + by
+        yield from (slice(begins, ends, step), slice(begins, stop, step), slice(start, ends, step))
+    yield from (slice(None, None, step), slice(start, stop, 2), slice(start, stop, None))
+    if start and stop is None:  # the other end
+        yield from (slice(None, -start, step), slice(None, start, step))
+    if stop is not None and not start:
+        yield from (slice(-stop, None, step), slice(stop, None, step))
+    for length in spot.values[spot.operation.operands[0]].shape if spot.operation.takes else ():
+        yield from (slice(None, length // 2), slice(length // 2, None), slice(None, None, 2), slice(1, None, 2))
+
+
+def indices(spot: Spot, value: Any) -> Iterator[int]:
+    """Any place along an axis, of a whole number that may be one."""
+    if type(value) is int:
+        lengths = {length for place in spot.operation.operands for length in spot.values[place].shape}
+        yield from (length - 1 for length in lengths if length - 1 != value)
+        if spot.operation.name == "__getitem__":
+            yield from (place for place in range(min(max(lengths, default=0), 16)) if place != value)

@@ -2,20 +2,33 @@
 
 Both losses run once, and the gradient by every value is kept, and what of it comes through each operation that takes
 the value. The first operations are those of whose results the gradients agree, and of whose operands they do not,
-though the operands' numbers do: a detach() or stop_gradient, a gradient of one's own, another slope in a corner.
+though the operands' numbers do: a detach() or stop_gradient, a gradient of one's own, another slope in a corner. What
+one side's gradient is of the other's there is a `Form`: stopped, a multiple, cut off, or that of another function.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from parity.backends.operations import Operation, Trace
+from parity.canonical.activations import FUNCTIONS, Function
 from parity.compare.judge import MAX_FLOAT64_ULPS
-from parity.diagnose.operators.align import Alignment
+from parity.diagnose.operators.align import FINE, Alignment
+from parity.diagnose.operators.walks import reached, takers
 from parity.diagnose.search import gap, within
 from parity.dtypes import EPS, Array
+
+STEP = 1e-5  # to either side, for the slope of a function
+CLIPPED = "cut the gradient off on both sides, or on neither"
+STOPPED = "let the gradient pass on both sides, or on neither: look for detach(), no_grad() or stop_gradient"
+
+
+def rounding(traces: Iterable[Trace]) -> float:
+    """What rounding error accounts for in any gradient of these runs."""
+    largest = [np.abs(of).max(initial=0.0) for trace in traces for of in trace.gradients.values()]
+    return MAX_FLOAT64_ULPS * EPS["float64"] * float(max(largest, default=0.0))
 
 
 @dataclass
@@ -42,24 +55,18 @@ class Backward:
     @cached_property
     def _takers(self) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
         """Value -> the operations that take it, of this side and of the other."""
-        users: tuple[dict[int, list[int]], dict[int, list[int]]] = ({}, {})
-        for trace, takers in zip((self.own, self.other), users, strict=True):
-            for number, one in enumerate(trace.operations):
-                for place in {place for _, place in one.takes}:
-                    takers.setdefault(place, []).append(number)
-        return users
+        return takers(self.own), takers(self.other)
 
     @cached_property
     def limit(self) -> float:
         """What rounding error accounts for in any gradient."""
-        largest = [np.abs(of).max(initial=0.0) for trace in self.alignment.traces for of in trace.gradients.values()]
-        return MAX_FLOAT64_ULPS * EPS["float64"] * float(max(largest, default=0.0))
+        return rounding(self.alignment.traces)
 
     def parted(self) -> Iterator[Operation]:
         """The operations that make other gradients of equal ones, nearest to the loss first; none that leads to one."""
         before = set[int]()  # the values that lead to one
         for number, one in reversed([*enumerate(self.own.operations)]):
-            takes = {place for _, place in one.takes}
+            takes = {*one.operands}
             leads = not before.isdisjoint(one.makes)
             results = [place for place in one.makes if np.any(self.own.gradients.get(place, 0.0))]
             parts = not leads and results and all(map(self.right, results))
@@ -110,29 +117,21 @@ class Backward:
 
     def reached(self, one: Operation) -> set[int]:
         """The other side's first values that are made of what an operation of this side's makes, and are others."""
-        own, waiting, reached = {twin for _, at in one.takes for twin in self.twins(at)}, [*one.makes], set[int]()
-        while waiting:
-            place = waiting.pop()
-            twins = self.twins(place) - own
-            reached |= twins
-            takers = () if twins else self._takers[0].get(place, ())
-            waiting += [result for number in takers for result in self.own.operations[number].makes]
-        return reached
+        own = {twin for at in one.operands for twin in self.twins(at)}
 
-    def left(self, gradients: Mapping[str, Array]) -> float:
+        def behind(place: int) -> list[int]:
+            users = () if self.twins(place) - own else self._takers[0].get(place, ())
+            return [result for number in users for result in self.own.operations[number].makes]
+
+        return {twin for place in reached(one.makes, behind) for twin in self.twins(place) - own}
+
+    def left(self, gradients: Mapping[str, Array], whole: bool = False) -> float:
         """The largest difference of this side's gradients by parameters from these, by name, where both have one.
 
-        0 where rounding accounts for all of them.
+        0 where rounding accounts for all of them; `whole`, with what rounding accounts for, as a proof is printed.
         """
-        return max((gap(*pair) for pair in self._both(gradients) if not self._rounding(*pair)), default=0.0)
-
-    def gap(self, gradients: Mapping[str, Array]) -> float:
-        """As `left`, with what rounding accounts for: what a proof is printed with."""
-        return max((gap(*pair) for pair in self._both(gradients)), default=0.0)
-
-    def _both(self, gradients: Mapping[str, Array]) -> list[tuple[Array, Array]]:
-        """The gradients by parameters, this side's beside these, where both have one."""
-        return [(own, gradients[name]) for name, own in self.own.trained.items() if name in gradients]
+        both = [(own, gradients[name]) for name, own in self.own.trained.items() if name in gradients]
+        return max((gap(*pair) for pair in both if whole or not self._rounding(*pair)), default=0.0)
 
     def _rounding(self, own: Array, other: Array) -> bool:
         """Whether rounding accounts for how far two gradients of a parameter are apart."""
@@ -157,14 +156,17 @@ class Backward:
 
         A loop reads a variable itself, and not what was made of it for its first step.
         """
-        makers, reached, waiting = self.other.makers(), set[int](), [*self.other.outputs.values()]
-        while waiting:
-            place = waiting.pop()
+        makers = self.other.makers()
+
+        def floats(place: int) -> bool:
             array = self.other.values[place].array
-            if place not in reached and (array is None or array.dtype.kind not in "iub"):
-                reached.add(place)
-                waiting += [taken for _, taken in makers[place].takes] if place in makers else []
-        return {*range(len(self.other.values))} - reached - self.other.gradients.keys()
+            return array is None or array.dtype.kind not in "iub"
+
+        def operands(place: int) -> list[int]:
+            return [taken for taken in makers[place].operands if floats(taken)] if place in makers else []
+
+        seen = {*reached(filter(floats, self.other.outputs.values()), operands)}
+        return {*range(len(self.other.values))} - seen - self.other.gradients.keys()
 
     def _use(self, which: int, number: int, place: int) -> Array | None:
         """As `use`, of this side (0) or the other (1)."""
@@ -179,3 +181,89 @@ class Backward:
             return False
         own = max(np.abs(one).max(initial=0.0), np.abs(other).max(initial=0.0))
         return within(one, other, self._noise(own))
+
+
+@dataclass(frozen=True)
+class Form:
+    """A relation of the other side's gradient to this one's: the cause's name, how it is told, and the change.
+
+    `change(gradient, value)` makes the other's of this one's; where `past`, of the gradient behind the operation, as if
+    that were not there. `claim` has a place {} for the operation.
+    """
+
+    name: str
+    claim: str
+    fix: str
+    change: Callable[[Array, Array], Array] = lambda gradient, _: gradient
+    past: bool = False
+
+
+def forms(use: Array | None, other: Array | None, result: Array | None, value: Array | None) -> Iterator[Form]:
+    """The forms by which TensorFlow's gradient `other` may come from torch's, the likeliest first.
+
+    `use` is torch's gradient by a `value` through an operation, `result` that by what the operation makes; None of what
+    is not known.
+    """
+    none, nothing = (of is None or not of.any() for of in (use, other))
+    if nothing:
+        claim = "torch's gradient passes {}; no gradient passes there in tensorflow"
+        yield Form("gradient stopped", claim, STOPPED, lambda of, _: np.zeros_like(of))
+    if none and result is not None:
+        claim = "no gradient passes torch's {}; in tensorflow it does"
+        yield Form("gradient stopped", claim, STOPPED, lambda of, _: of, past=True)
+    if use is not None and other is not None and not none and not nothing:
+        factor = float(np.sqrt((other**2).sum() / (use**2).sum()))
+        for sign in (1, -1):
+            plain = sign * float(f"{factor:.6g}")
+            for times in dict.fromkeys((plain, sign * factor)):
+                claim = f"tensorflow's gradient is {times:.9g} times torch's through {{}}"
+                fix = "take the factor out, or have it on both sides: what leads from there to the loss has it"
+                yield Form("gradient scaled", claim, fix, partial(_times, times))
+        for change, how in _ends(other):
+            yield Form("clipped", f"tensorflow's gradient is torch's through {{}}, {how}", CLIPPED, change)
+    if result is not None and value is not None and not nothing:
+        yield from _clipped(use, other, result)
+        claim = "tensorflow's gradient goes past torch's {} as if it were the identity"
+        fix = "a straight-through gradient on both sides, x + (f(x) - x).detach(), or on neither"
+        yield Form("straight through", claim, fix, lambda of, _: of, past=True)
+        for name, function in FUNCTIONS.items():
+            claim = f"tensorflow's gradient of {{}} is that of {name}, and torch's is another"
+            fix = f"the gradient of one function on both sides, {name}'s or the other"
+            yield Form("activation", claim, fix, partial(_sloped, function), past=True)
+
+
+def _clipped(use: Array | None, other: Array | None, result: Array) -> Iterator[Form]:
+    """The forms of a gradient that torch's operation cuts off or scales down, and TensorFlow not, or elsewhere."""
+    if use is None or other is None or use.shape != result.shape:
+        return
+    rounding = FINE * EPS["float64"] * np.abs(result).max()
+    for here, how in _ends(use):
+        if np.abs(here(result, use) - use).max() > rounding or np.abs(result - use).max() <= rounding:
+            continue
+        ends = [(lambda of, _: of, "passes as it is"), *((there, f"is {what}") for there, what in _ends(other))]
+        for there, what in ends:
+            claim = f"torch's gradient through {{}} is {how}; tensorflow's {what}"
+            yield Form("clipped", claim, CLIPPED, there, past=True)
+
+
+def _ends(gradient: Array) -> Iterator[tuple[Callable[[Array, Array], Array], str]]:
+    """How a gradient may have become what it is: each change with its words."""
+    bound, norm = float(np.abs(gradient).max()), float(np.sqrt((gradient**2).sum()))
+    yield lambda of, _: np.clip(of, -bound, bound), f"cut off at {bound:.6g}"
+    yield partial(_to_norm, norm), f"scaled down to a norm of {norm:.6g}"
+
+
+def _times(factor: float, gradient: Array, _: Array) -> Array:
+    return factor * gradient
+
+
+def _to_norm(norm: float, gradient: Array, _: Array) -> Array:
+    """A gradient scaled down to a norm, if it has a larger one."""
+    own = float(np.sqrt((gradient**2).sum()))
+    return gradient * min(1.0, norm / own) if own else gradient
+
+
+def _sloped(function: Function, gradient: Array, value: Array) -> Array:
+    """The gradient through a function of single elements, by its slope at the value (central differences)."""
+    slope: Array = (function(value + STEP) - function(value - STEP)) / (2 * STEP)
+    return gradient * slope

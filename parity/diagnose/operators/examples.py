@@ -106,21 +106,18 @@ class Examples:
 
     def _amplified(self, number: int) -> float:
         """What rounding comes to where weights of a large scale amplify it, by TensorFlow's own error in float32."""
-        if number not in self.limits:
-            whole = self.runs(number)
-            self.limits[number] = self._limit(whole, *self.given[number]) if whole.dtype == "float64" else 0.0
-        return self.limits[number]
-
-    def _limit(self, whole: Runs, weights: Weights, inputs: Any) -> float:
-        """The largest limit of TensorFlow's outputs, judged by what they lose in float32."""
-        self.corners.ensure(weights)
-        trace, other = (
-            self.corners.models[self.corners.sides[1], "float32"].record(inputs, self.loss).trace,
-            whole.other.trace,
-        )
-        pairs = [(trace.values[at].array, other.values[other.outputs[key]].array) for key, at in trace.outputs.items()]
-        errors = [divergence(a.astype(np.float64), b) for a, b in pairs if a is not None and b is not None]
-        return max((judge_difference(of, (of.max_abs_diff,) * 2)[1] for of in errors), default=0.0)
+        whole = self.runs(number)
+        if number not in self.limits and whole.dtype == "float64":
+            single = (
+                self.corners.models[self.corners.sides[1], "float32"].record(self.given[number][1], self.loss).trace
+            )
+            double = whole.other.trace
+            places = ((at, double.outputs[key]) for key, at in single.outputs.items())
+            pairs = [(single.values[at].array, double.values[other].array) for at, other in places]
+            errors = [divergence(a.astype(np.float64), b) for a, b in pairs if a is not None and b is not None]
+            limits = (judge_difference(of, (of.max_abs_diff,) * 2)[1] for of in errors)
+            self.limits[number] = max(limits, default=0.0)
+        return self.limits.get(number, 0.0)
 
     def needed(self, chosen: Sequence[Proposal], base: int, form: str) -> list[Proposal]:
         """The edits without which something is left of the difference, on some example: one that adds nothing is no
@@ -129,6 +126,7 @@ class Examples:
 
         def all_closed(fewer: list[Proposal]) -> bool:
             runs = self.runs(base, form)
-            return search.founded(runs, fewer) and search.closed(runs, fewer) and self.closed(fewer, base, form)
+            gap, limit = search.left(runs, fewer)
+            return gap <= limit and search.founded(runs, fewer) and self.closed(fewer, base, form)
 
         return needed(chosen, all_closed)

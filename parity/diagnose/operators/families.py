@@ -8,19 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from parity.diagnose.operators.arguments import arguments, constants, together
-from parity.diagnose.operators.arrangements import arranged, broadcast, rearranged, turned
-from parity.diagnose.operators.attention import interchanged
-from parity.diagnose.operators.averages import regrouped
-from parity.diagnose.operators.factors import scaled, scaled_along
-from parity.diagnose.operators.formulas import instead
-from parity.diagnose.operators.halves import paired
-from parity.diagnose.operators.masks import masked, opened
+from parity.diagnose.operators.attention import interchanged, paired
+from parity.diagnose.operators.formulas import instead, scaled, scaled_along
+from parity.diagnose.operators.masks import masked, opened, regrouped
 from parity.diagnose.operators.masks import others as other_masks
 from parity.diagnose.operators.moves import deferred, exchanged, moved, relocated, swapped
 from parity.diagnose.operators.operands import elsewhere, functions, inverted, of_results, omitted, parts
+from parity.diagnose.operators.orders import arranged, broadcast, rearranged, turned
 from parity.diagnose.operators.others import appended, exchanges, inserted, prefixed, replaced
 from parity.diagnose.operators.positions import chosen, ends
-from parity.diagnose.operators.proposal import Proposal, Spot, always
+from parity.diagnose.operators.proposal import Proposal, Spot, always, so_in
 from parity.diagnose.operators.ranges import overflowing
 from parity.diagnose.operators.repeats import lagging, repeated
 from parity.diagnose.operators.rewrites import rewrites, shifted, siblings, unset
@@ -83,21 +80,16 @@ def levels(first: Sequence[int], beside: Sequence[int], exchange: bool) -> list[
 
 def each(kind: Kind, spot: Spot) -> Iterator[Proposal]:
     """Proposals for an operation; and each for all that are like it, at one line or of one layer's own code."""
-    values, own = spot.run.trace.values, spot.operation
-    shapes = [leaf.place is not None and values[leaf.place].shape for leaf in spot.leaves]
-    every, shaped = list[int](), list[int]()
-    for number, one in enumerate(spot.run.trace.operations):
-        if (one.name, one.line, one.settings) != (own.name, own.line, own.settings):
-            continue
-        leaves = spot.run.leaves(number)
-        if len(leaves) == len(shapes):
-            every.append(number)
-            shaped += [number] * (shapes == [leaf.place is not None and values[leaf.place].shape for leaf in leaves])
-    sets = [of for of in (every, shaped) if len(of) > 1] if kind in EVERYWHERE else []
+    leaves = {number: spot.run.leaves(number) for number in spot.alike(spot.number)}
+    shapes = {n: [of.place is not None and spot.values[of.place].shape for of in own] for n, own in leaves.items()}
+    own = shapes[spot.number]
+    every = [number for number, of in shapes.items() if len(of) == len(own)]
+    shaped = [number for number in every if shapes[number] == own]
+    groups = (tuple(every), tuple(shaped)) if kind in EVERYWHERE else ()
     for proposal in kind(spot):
-        for alike in sets if shaped != every else sets[:1]:
+        for alike in (of for of in dict.fromkeys(groups) if len(of) > 1):
             edits = [replace(edit, operation=number) for number in alike for edit in proposal.made(spot.there)]
-            yield replace(proposal, made=always(*edits), told=f"{proposal.told}; so in {len(alike)} places")
+            yield replace(proposal, made=always(*edits), told=f"{proposal.told}{so_in(len(alike))}")
         yield proposal
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from parity.backends.operations import Edit, Editable, Operation, Trace
 from parity.diagnose.operators.align import Alignment
 from parity.diagnose.operators.names import PRODUCTS, SUMS
+from parity.diagnose.operators.walks import reached
 
 
 def strain(before: Alignment, after: Alignment, edited: Collection[int]) -> tuple[int, int]:
@@ -26,7 +27,7 @@ def _idle(trace: Trace, operation: Operation) -> bool:
     if operation.name not in SUMS | PRODUCTS or len(operation.makes) != 1:
         return False
     result = trace.values[operation.makes[0]].array
-    taken = [trace.values[place].array for _, place in operation.takes]
+    taken = [trace.values[place].array for place in operation.operands]
     if result is None or result.size < 2 or not taken:
         return False
     return not np.ptp(result) > 0 or any(of is not None and np.array_equal(of, result) for of in taken)
@@ -47,13 +48,10 @@ def orphaned(run: Editable, edits: Sequence[Edit]) -> bool:
 
 def _used(trace: Trace, lost: Collection[tuple[int, int]], gained: dict[int, list[int]]) -> set[int]:
     """The operations that lead to an output, where some do not take values that they did, and take others."""
-    waiting, used = [*trace.outputs.values()], set[int]()
     makers = {place: number for number, one in enumerate(trace.operations) for place in one.makes}
-    while waiting:
-        number = makers.get(waiting.pop(), -1)
-        if number in used or number < 0:
-            continue
-        used.add(number)
-        takes = [place for _, place in trace.operations[number].takes if (number, place) not in lost]
-        waiting += [*takes, *gained.get(number, ())]
-    return used
+
+    def before(number: int) -> list[int]:
+        takes = [place for place in trace.operations[number].operands if (number, place) not in lost]
+        return [makers[place] for place in (*takes, *gained.get(number, ())) if place in makers]
+
+    return {*reached((makers[place] for place in trace.outputs.values() if place in makers), before)}

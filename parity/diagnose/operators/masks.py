@@ -1,6 +1,6 @@
-"""Masks: one that hides nothing, one that hides other places, and a mean over what one keeps."""
+"""Masks: one that hides nothing, one that hides other places; and means over what counts."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import permutations
 from typing import Any
@@ -8,56 +8,53 @@ from typing import Any
 import numpy as np
 
 from parity.backends.operations import Edit, Operation, Trace
-from parity.diagnose.operators.names import of_masks
-from parity.diagnose.operators.others import array_of, given
-from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, flat, hides, hiding
+from parity.diagnose.operators.names import hides, hiding, of_masks
+from parity.diagnose.operators.others import There, array_of, as_laid, given
+from parity.diagnose.operators.proposal import Proposal, Spot, always, cited, flat, passed
 from parity.dtypes import Array
+
+QUOTIENTS = ("div", "divide", "true_divide", "__truediv__")
 
 
 def opened(spot: Spot) -> Iterator[Proposal]:
     """A mask that an operation makes hides nothing: everything counts, whichever way round it says so."""
-    array = spot.run.trace.values[spot.operation.makes[0]].array if len(spot.operation.makes) == 1 else None
-    users = [spot.run.trace.operations[number] for place in spot.operation.makes for number, _ in spot.takers(place)]
+    array = spot.result
+    users = [spot.operations[number] for place in spot.operation.makes for number, _ in spot.takers(place)]
     # A condition that holds everywhere, or nowhere, on this example may hide something on others.
     if array is None or not array.size or not (array.dtype.kind == "b" or hiding(array)):
         return
     if array.dtype.kind == "f" and not any(hides(of, array) for of in users):
         return
-    here = f"{called(spot.operation)}{spot.place}"
-    behind = {one.name for one in spot.run.trace.operations[spot.number :]}
-    fills: tuple[tuple[object, Callable[[Array], Array]], ...] = ((1, np.ones_like), (0, np.zeros_like))
-    for value, fill in fills:
-        if np.array_equal(fill(array), array):
+    behind = {one.name for one in spot.operations[spot.number :]}
+    for value in (1, 0):
+        if (array == value).all():
             continue
+        word = bool(value) if array.dtype.kind == "b" else value
         yield Proposal(
-            always(Edit(spot.number, after=fill)),
+            always(Edit(spot.number, after=partial(np.full_like, fill_value=value))),
             "positions" if "cumsum" in behind else "mask missing",
-            f"torch distinguishes elements by {here}, and tensorflow does not: with {_said(array, value)} everywhere "
-            f"nothing is left{spot.by}",
-            f"distinguish in tensorflow what {here} does in torch, as padding, or leave it out there",
+            f"torch distinguishes elements by {spot.here}, and tensorflow does not: with {word} everywhere nothing is "
+            f"left{spot.by}",
+            f"distinguish in tensorflow what {spot.here} does in torch, as padding, or leave it out there",
         )
-
-
-def _said(array: Array | None, value: object) -> str:
-    return str(bool(value)) if array is not None and array.dtype.kind == "b" else str(value)
 
 
 def others(spot: Spot) -> Iterator[Proposal]:
     """A mask that an operation takes is TensorFlow's, which hides other places."""
-    for place, leaf in enumerate(spot.leaves):
-        mine = None if leaf.place is None else spot.run.trace.values[leaf.place].array
-        if mine is None or mine.dtype.kind != "b":
-            continue
-        for other in spot.near:
-            for number, (argument, operand) in enumerate(other.takes):
-                mask = spot.there.values[operand].array
-                if mask is not None and mask.dtype.kind == "b" and hiding(mask):
-                    yield from _other(spot, place, mine, other, number, argument)
+    masks = [
+        (other, number, argument)
+        for other in spot.near
+        for number, (argument, operand) in enumerate(other.takes)
+        if (mask := spot.there.values[operand].array) is not None and mask.dtype.kind == "b" and hiding(mask)
+    ]
+    for leaf, mine in spot.arrays.items():
+        for other, number, argument in masks if mine.dtype.kind == "b" else ():
+            yield from _other(spot, leaf, mine, other, number, argument)
 
 
 def _other(spot: Spot, place: int, mine: Array, other: Operation, number: int, argument: str) -> Iterator[Proposal]:
     """Proposals that leaf `place` is the mask that operation `other` takes, with its axes in each order that fits."""
-    mask = array_of(spot.there, other.takes[number][1])
+    mask = array_of(spot.there, other.operands[number])
     whole = mask.ndim == mine.ndim
     mask = mask if whole else mask.squeeze()
     lengths = [length for length in mine.shape if whole or length > 1]
@@ -68,31 +65,23 @@ def _other(spot: Spot, place: int, mine: Array, other: Operation, number: int, a
         theirs = theirs.reshape(mine.shape)
         share = float((theirs == mine).mean())
         word = f"the {spot.leaves[place].argument} of {spot.operation.name}{spot.place}"
-        there = f"the {argument} of tensorflow's {called(other)}{at(other)}"
+        other_mask = f"the {argument} of tensorflow's {cited(other)}"
         for change in (_made_so, given):  # by what makes the mask, for all that take it; or in this place alone
             yield Proposal(
-                partial(change, spot, place, other, number, axes),
+                partial(change, spot, place, There(spot.there, other, number, axes, taken=True)),
                 of_masks(mine, theirs),
-                f"{word} and {there} hide other places: {share:.0%} of them are the same; with tensorflow's nothing is "
-                "left",
-                f"hide the same places on both sides: {word}, and {there}",
+                f"{word} and {other_mask} hide other places: {share:.0%} of them are the same; with tensorflow's "
+                "nothing is left",
+                f"hide the same places on both sides: {word}, and {other_mask}",
             )
 
 
-def _made_so(
-    spot: Spot, place: int, operation: Operation, number: int, axes: Sequence[int], run: Trace
-) -> Sequence[Edit]:
+def _made_so(spot: Spot, place: int, there: There, run: Trace) -> Sequence[Edit]:
     """What makes the mask of leaf `place` makes TensorFlow's. Raises LookupError where nothing does."""
-    [edit], leaf = given(spot, place, operation, number, axes, run), spot.leaves[place].place
-    maker = next((at for at, one in enumerate(spot.run.trace.operations) if one.makes == (leaf,)), None)
-    if maker is None or edit.change is None:
+    maker = next((at for at, one in enumerate(spot.operations) if one.makes == (spot.operands[place],)), None)
+    if maker is None:
         raise LookupError("no operation makes the mask")
-    return [Edit(maker, after=partial(_instead, edit.change, place))]
-
-
-def _instead(change: Callable[[Sequence[Any]], Any], place: int, array: Array) -> Array:
-    result: Array = change([array] * (place + 1))
-    return result
+    return [Edit(maker, after=partial(as_laid, there.array(run)))]
 
 
 def masked(spot: Spot) -> Iterator[Proposal]:
@@ -100,10 +89,10 @@ def masked(spot: Spot) -> Iterator[Proposal]:
     operation = spot.operation
     if operation.name != "mean" or not operation.takes:
         return
-    shape, axes = spot.run.trace.values[operation.takes[0][1]].shape, operation.settings.get("dim")
+    shape, axes = spot.values[operation.operands[0]].shape, operation.settings.get("dim")
     axes = tuple(axis % len(shape) for axis in flat([axes]) if type(axis) is int)
     for other in spot.near:
-        for number, (_, operand) in enumerate(other.takes):
+        for number, operand in enumerate(other.operands):
             mask = spot.there.values[operand].array
             rank = 0 if mask is None else len(mask.shape) - (mask.shape[-1:] == (1,))
             if mask is None or rank <= max(axes, default=rank) or mask.shape[:rank] != shape[:rank]:
@@ -112,8 +101,7 @@ def masked(spot: Spot) -> Iterator[Proposal]:
                 yield Proposal(
                     partial(_of_kept, spot, other, number, axes),
                     "mask missing",
-                    f"torch's {called(operation)}{spot.place} counts padding; tensorflow leaves out what a mask hides"
-                    f"{spot.by}",
+                    f"torch's {spot.here} counts padding; tensorflow leaves out what a mask hides{spot.by}",
                     f"take the mean over what the mask keeps in torch{spot.place}: the sum of x * mask over the sum of "
                     "mask; or over everything in tensorflow",
                 )
@@ -121,15 +109,55 @@ def masked(spot: Spot) -> Iterator[Proposal]:
 
 def _of_kept(spot: Spot, operation: Operation, number: int, axes: tuple[int, ...], run: Trace) -> Sequence[Edit]:
     """The edit that makes of a mean sum(x * mask) / sum(mask) over `axes`, with a mask of TensorFlow's `run`."""
-    mask = array_of(run, spot.there.like(operation, run).takes[number][1]).astype(float)
-    at = next(place for place, leaf in enumerate(spot.leaves) if leaf.place is not None)
+    mask = array_of(run, spot.there.like(operation, run).operands[number]).astype(float)
     keep = bool(spot.operation.settings.get("keepdim"))
 
-    def mean(arguments: Sequence[Any]) -> Array:
-        x: Array = arguments[at]
+    def mean(x: Array) -> Array:
         rank = len(mask.shape) - (mask.shape[-1:] == (1,))
         weights = mask.reshape(*mask.shape[:rank], *[1] * (x.ndim - rank)).astype(x.dtype)
         result = (x * weights).sum(axes, keepdims=keep) / np.maximum(weights.sum(axes, keepdims=keep), 1)
         return np.asarray(result, x.dtype)
 
-    return [Edit(spot.number, None, mean)]
+    return [passed(spot.number, next(iter(spot.operands)), mean)]
+
+
+def regrouped(spot: Spot) -> Iterator[Proposal]:
+    """Propose that a quotient of two sums is taken of each row, and the mean of it; or the other way round.
+
+    Of rows of unequal length both differ: a loss by token weighs long texts more than short ones, one by text does not.
+    """
+    if spot.operation.name not in QUOTIENTS or len(spot.operation.takes) != 2:
+        return
+    makers, places = spot.run.trace.makers(), [*spot.operands]
+    sums = [one for place in spot.operation.operands if (one := makers.get(place)) is not None and one.name == "sum"]
+    if len(places) != 2 or len(sums) != 2:
+        return
+    sources, shape = [one.operands[0] for one in sums], spot.values[spot.operation.makes[0]].shape
+    each, whole = "of each row, then the mean over rows", "over all rows"
+    if not shape and all(len(spot.values[of].shape) > 1 for of in sources):
+        takes = [Edit(spot.number, leaf, take=of) for leaf, of in zip(places, sources, strict=True)]
+        yield _averaged(spot, whole, each, *takes, Edit(spot.number, None, partial(_by_row, places)))
+    elif len(shape) == 1 and all(spot.values[one.makes[0]].shape == shape for one in sums):
+        yield _averaged(spot, each, whole, Edit(spot.number, None, partial(_of_all, places)))
+
+
+def _averaged(spot: Spot, ours: str, theirs: str, *edits: Edit) -> Proposal:
+    return Proposal(
+        always(*edits),
+        "reduction",
+        f"torch's {spot.here} divides one sum by another {ours}, and tensorflow {theirs}{spot.by}",
+        f"average alike on both sides: the sum of x * mask over the sum of mask {ours}, or {theirs}",
+        subject=f"{theirs} in tensorflow",
+    )
+
+
+def _by_row(places: Sequence[int], arguments: Sequence[Any]) -> Array:
+    """The mean over rows of each row's sum, divided by that of its weights: arrays of (rows, ...)."""
+    above, below = (arguments[place].reshape(len(arguments[place]), -1).sum(1) for place in places)
+    return np.asarray((above / below).mean(), above.dtype)
+
+
+def _of_all(places: Sequence[int], arguments: Sequence[Any]) -> Array:
+    """For every row, the quotient of the sums over all rows: arrays of (rows,)."""
+    above, below = (arguments[place] for place in places)
+    return np.full_like(above, above.sum() / below.sum())

@@ -13,6 +13,8 @@ ACTIVATIONS = {
     *("Relu", "Relu6", "Gelu", "Elu", "Selu", "LeakyRelu", "Softplus", "Softsign", "Sigmoid", "Tanh", "Softmax"),
     *("LogSoftmax",),
 }
+RECURRENT = {"gru", "lstm", "rnn_tanh", "rnn_relu"}
+ORDERS = ("order", "flatten order")  # causes of a place that reads the same numbers in another order
 NORMS = {"layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm"}
 PRODUCTS = {"mul", "multiply", "div", "divide", "true_divide", "__mul__", "__rmul__", "__truediv__", "Mul", "RealDiv"}
 PRODUCTS |= {"Div", "MUL", "DIV"}
@@ -68,9 +70,10 @@ def of_omission(trace: Trace, operation: Operation, passes: int) -> str:
         return "clipped"
     if operation.name in CASTS or any(str(value) in CASTS for value in operation.settings.values()):
         return "lower precision"
-    taken = [place for _, place in operation.takes if place != passes]
+    taken = [place for place in operation.operands if place != passes]
     others = [trace.values[place] for place in taken]
-    single = all(trace.values[place].shape == () or _constant(trace, place) for place in taken)
+    constants = trace.made_of(lambda leaf: leaf.startswith("constant"))  # as an identity matrix is
+    single = all(trace.values[place].shape == () or place in constants for place in taken)
     if operation.name in PRODUCTS and single:
         return "scale"
     if operation.name in SUMS and single:
@@ -79,18 +82,6 @@ def of_omission(trace: Trace, operation: Operation, passes: int) -> str:
     if operation.name in SUMS and others and floats and not any(value.leaf for value in others):
         return "residual"
     return "extra operation"
-
-
-def _constant(trace: Trace, place: int) -> bool:
-    """Whether a value is a constant, or is made of such alone, as an identity matrix."""
-    makers, waiting = trace.makers(), [place]
-    while waiting:
-        of = waiting.pop()
-        if of in makers:
-            waiting += [taken for _, taken in makers[of].takes]
-        elif not trace.values[of].leaf.startswith("constant"):
-            return False
-    return True
 
 
 def of_masks(mine: Array, theirs: Array) -> str:
@@ -110,3 +101,21 @@ def of_masks(mine: Array, theirs: Array) -> str:
     first = bool((mine.argmax(-1) != theirs.argmax(-1)).any())
     last = bool((mine[..., ::-1].argmax(-1) != theirs[..., ::-1].argmax(-1)).any())
     return "mask window" if not last or (first and any(nested)) else "mask offset"
+
+
+def hiding(array: Array | None) -> bool:
+    """Whether an array is a mask: zeros and ones alone, of which there are both."""
+    if array is None or array.size < 2 or array.dtype.kind not in "bf":
+        return False
+    return bool(((array == 0) | (array == 1)).all() and array.any() and not array.all())
+
+
+def hides(operation: Operation, array: Array | None) -> bool:
+    """Whether an operation hides by an array what else it takes: by zeros in a product or a choice, by large in a sum.
+
+    What is summed up along edges, a matrix of zeros and ones, hides nothing; nor does an identity that is added to it.
+    """
+    if operation.name in SUMS and array is not None and array.dtype.kind == "f" and array.size > 1:
+        return bool(((array == 0) | (array <= NOTHING_LEFT)).all() and array.any() and not array.all())
+    joins = operation.name in PRODUCTS | CHOICES
+    return hiding(array) and (joins or (array is not None and array.dtype.kind == "b"))

@@ -1,15 +1,114 @@
-"""In which other order the same numbers stand: what was flattened, shuffled, transposed or reversed otherwise."""
+"""In which other order the same numbers stand: what was flattened, shuffled, transposed or reversed otherwise.
+
+An operand or a result is proposed in the order that its counterpart has, or turned round whatever that is.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import combinations, permutations
 
 import numpy as np
 
+from parity.backends.operations import Edit
+from parity.diagnose.operators.names import CHOICES, PRODUCTS, SUMS, hides
+from parity.diagnose.operators.proposal import Proposal, Spot, always, changed, cited, so_in
 from parity.diagnose.search import within
 from parity.dtypes import Array
 
+FLATTENING = {"flatten", "reshape", "view", "ravel"}
 Order = tuple[Array, str]  # where each element of a row is taken from, and how that is told
+
+
+def arranged(spot: Spot) -> Iterator[Proposal]:
+    """Propose that an operand's elements stand in the order of the other side's counterpart."""
+    for leaf, value in spot.arrays.items():
+        place, argument = spot.operands[leaf], f"{spot.argument(leaf)} of {spot.operation.name}{spot.place}"
+        # A constant has a cause of its own where it is made.
+        whole = place in spot.alignment.of_weights[0] - spot.alignment.constants[0]
+        for twin in sorted(spot.alignment.twins[0].get(place, ())):
+            array = spot.there.values[twin].array
+            for order, description in orders(value, array, spot.alignment.digits, whole) if array is not None else ():
+                ordered, flattened = partial(taken, order=order), _flattens(spot, place)
+                words = f"{description}{_by_both(spot, place, twin)}"
+                yield _order(argument, words, [changed(spot.number, leaf, ordered)], flattened)
+                for numbers in spot.makers_at(place):
+                    edits = [Edit(number, after=ordered) for number in numbers]
+                    yield _order(argument, f"{words}{so_in(len(numbers))}", edits, flattened)
+
+
+def _by_both(spot: Spot, place: int, twin: int) -> str:
+    """What has made the two values last, on each side."""
+    here, there = spot.run.trace.makers().get(place), spot.makers.get(twin)
+    makers = [f"{cited(here)} in torch"] if here else []
+    makers += [f"{cited(there)} in tensorflow"] if there else []
+    return f"; it comes from {' and from '.join(makers)}" if makers else ""
+
+
+def broadcast(spot: Spot) -> Iterator[Proposal]:
+    """Propose that an operand is broadcast along another axis, as long: [batch, 1, time] for [batch, time, 1]."""
+    operation = spot.operation
+    shape = spot.values[operation.makes[0]].shape if len(operation.makes) == 1 else ()
+    for leaf, array in spot.arrays.items() if operation.name in SUMS | PRODUCTS | CHOICES else ():
+        if not 0 < array.ndim <= len(shape):
+            continue
+        lengths = (1,) * (len(shape) - array.ndim) + array.shape
+        for one, two in permutations(range(1, len(shape)), 2):
+            if lengths[one] == shape[one] == shape[two] > 1 == lengths[two]:
+                yield Proposal(
+                    always(changed(spot.number, leaf, partial(_along_another, len(shape), one, two))),
+                    "mask" if array.dtype.kind == "b" or hides(operation, array) else "order",
+                    f"the {spot.argument(leaf)} of {operation.name}{spot.place} goes along axis {one} in torch, and "
+                    f"is repeated along axis {two}; in tensorflow the other way round{spot.by}",
+                    f"the axis of one element at the same place on both sides{spot.place}: of scores [..., queries, "
+                    "keys], a mask [..., None, :] hides keys and [..., :, None] hides queries",
+                    subject=f"the {spot.argument(leaf)} along axis {two} in tensorflow",
+                )
+
+
+def _along_another(rank: int, one: int, two: int, array: Array) -> Array:
+    return np.swapaxes(array[(None,) * (rank - array.ndim)], one, two)
+
+
+def rearranged(spot: Spot) -> Iterator[Proposal]:
+    """Propose that what an operation makes stands in the order that the other side has."""
+    operation, alignment = spot.operation, spot.alignment
+    if len(operation.makes) != 1:
+        return
+    value, blind = spot.values[operation.makes[0]], replace(alignment, strict=False)
+    for place in alignment.wanted:
+        other = spot.there.values[place]
+        if value.array is None or other.array is None or not blind.same(value, other):
+            continue
+        for order, description in orders(value.array, other.array, alignment.digits):
+            argument = f"result of {operation.name}{spot.place}"
+            yield _order(argument, description, [Edit(spot.number, after=partial(taken, order=order))])
+
+
+def turned(spot: Spot) -> Iterator[Proposal]:
+    """Propose that an operand is turned round, whatever its counterpart is."""
+    for leaf, array in spot.arrays.items():
+        for turn, description in turns(array):
+            argument = f"{spot.argument(leaf)} of {spot.operation.name}{spot.place}"
+            yield replace(_order(argument, description, [changed(spot.number, leaf, turn)]), only="alone")
+
+
+def _flattens(spot: Spot, place: int) -> bool:
+    """Whether an operation flattens a value, or takes what one has flattened."""
+    makers = [one for one in spot.operations if place in one.makes]
+    return any(
+        one.name in FLATTENING and len(spot.values[one.makes[0]].shape) < len(spot.values[one.operands[0]].shape)
+        for one in (spot.operation, *makers)
+    )
+
+
+def _order(argument: str, description: str, edits: Sequence[Edit], flattened: bool = False) -> Proposal:
+    return Proposal(
+        always(*edits),
+        "flatten order" if flattened else "order",
+        f"the {argument} stands in another order than in tensorflow: {description}",
+        f"bring the {argument} into the same order: permute or transpose it as the other side does",
+    )
 
 
 def orders(value: Array, twin: Array, digits: float, whole: bool = False) -> Iterator[Order]:
@@ -46,14 +145,14 @@ def layout(value: Array | None, twin: Array | None, digits: float) -> tuple[int,
     """The axes in whose order `twin` is `value`, if there are such."""
     if value is None or twin is None or value.ndim != twin.ndim:
         return None
-    known = (axes for axes in permutations(range(value.ndim)) if twin.transpose(axes).shape == value.shape)
-    limit = digits * float(np.abs(value).max(initial=0.0))
+    known, limit = layouts_of(twin.shape, value.shape), digits * float(np.abs(value).max(initial=0.0))
     return next((axes for axes in known if within(twin.transpose(axes), value, limit)), None)
 
 
-def laid(shape: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
-    """A shape with its axes in another order; nothing of another number of axes."""
-    return tuple(shape[axis] for axis in axes) if len(shape) == len(axes) else ()
+def layouts_of(shape: Sequence[int], other: Sequence[int]) -> list[tuple[int, ...]]:
+    """The orders of a shape's axes in which it is the other one."""
+    orders = permutations(range(len(shape))) if sorted(shape) == sorted(other) else ()
+    return [axes for axes in orders if [shape[axis] for axis in axes] == [*other]]
 
 
 def _regrouped(shape: Sequence[int]) -> Iterator[Order]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends.operations import Edit
-from parity.diagnose.operators.proposal import Proposal, Spot, always, called
+from parity.diagnose.operators.proposal import Proposal, Spot, always, passed
 from parity.dtypes import Array
 
 # NumPy's mode -> what the padding holds then, in words, and as torch and TensorFlow have it.
@@ -28,25 +28,24 @@ JOINS = ("cat", "concat", "concatenate")
 
 def padded_by(spot: Spot) -> Iterator[Proposal]:
     """Propose that the padding of torch's `pad` holds something else, or as much stands at other ends."""
-    width = [leaf.plain for leaf in spot.leaves if leaf.argument == "pad"]
-    places = [place for place, leaf in enumerate(spot.leaves) if leaf.place is not None]
-    if len(places) != 1 or not all(type(one) is int and one >= 0 for one in width):
+    width = [*spot.plain("pad").values()]
+    if len(spot.operands) != 1 or not all(type(one) is int and one >= 0 for one in width):
         return
-    rank = len(spot.run.trace.values[spot.operation.takes[0][1]].shape)
+    [leaf], rank = spot.operands, len(spot.values[spot.operation.operands[0]].shape)
     pairs = [(0, 0)] * (rank - len(width) // 2) + [*zip(width[::2], width[1::2], strict=True)][::-1]
     own = spot.operation.settings.get("mode", "constant")
     for mode, (_, name, _) in MODES.items():
         if name != own:
-            edit = Edit(spot.number, None, partial(_padded, places[0], pairs, mode))
-            yield _proposal(spot, "argument", f"with mode={own}", mode, edit)
-    value, source = spot.operation.settings.get("value") or 0, spot.origin(spot.operation.takes[0][1])
+            padded: Any = partial(np.pad, pad_width=pairs, mode=mode)
+            yield pads_with(spot, "argument", f"with mode={own}", mode, passed(spot.number, leaf, padded))
+    value, source = spot.operation.settings.get("value") or 0, spot.origin(spot.operation.operands[0])
     for other in _at_other_ends(pairs) if own == "constant" and isinstance(value, int | float) else ():
         ours, theirs = ([of for of in pairs if any(of)] for pairs in (pairs, other))
+        padded = partial(np.pad, pad_width=other, constant_values=value)
         yield Proposal(
-            always(Edit(spot.number, None, partial(_filled, places[0], other, value))),
+            always(passed(spot.number, leaf, padded)),
             "padding",
-            f"torch's {called(spot.operation)}{spot.place} pads {source} {_ends(ours)}, and tensorflow "
-            f"{_ends(theirs)}{spot.by}",
+            f"torch's {spot.here} pads {source} {_ends(ours)}, and tensorflow {_ends(theirs)}{spot.by}",
             f"pad the same ends on both sides: {_ends(ours)}, or {_ends(theirs)}",
             subject=f"padding of {_ends(theirs)} in tensorflow",
         )
@@ -64,38 +63,30 @@ def _ends(pairs: Sequence[tuple[int, int]]) -> str:
     return ", ".join(f"{before} before and {behind} behind" for before, behind in pairs)
 
 
-def _filled(place: int, widths: Sequence[tuple[int, int]], value: float, arguments: Sequence[Any]) -> Array:
-    return np.pad(arguments[place], widths, constant_values=value)
-
-
 def joined(spot: Spot) -> Iterator[Proposal]:
     """Propose that what is joined to an array as its padding holds something else."""
-    axis, values = spot.operation.settings.get("dim", 0), spot.run.trace.values
-    arrays = {at: values[leaf.place].array for at, leaf in enumerate(spot.leaves) if leaf.place is not None}
-    for at, inner in permutations(arrays, 2):
-        mine, array = arrays[at], arrays[inner]
-        if abs(at - inner) != 1 or mine is None or array is None or not mine.size or mine.ndim != array.ndim:
+    axis = spot.operation.settings.get("dim", 0)
+    for at, inner in permutations(spot.arrays, 2):
+        mine, array = spot.arrays[at], spot.arrays[inner]
+        if abs(at - inner) != 1 or not mine.size or mine.ndim != array.ndim:
             continue
         changes = {mode: partial(_beside, inner, axis, mine.shape[axis], at < inner, mode) for mode in MODES}
         own = [mode for mode, change in changes.items() if np.array_equal(change({inner: array}), mine)]
         for mode, change in changes.items() if own else ():
             if mode not in own:
-                yield _proposal(spot, "padding value", f"with {MODES[own[0]][0]}", mode, Edit(spot.number, at, change))
+                yield pads_with(spot, "padding value", f"with {MODES[own[0]][0]}", mode, Edit(spot.number, at, change))
 
 
-def _proposal(spot: Spot, name: str, own: str, mode: str, edit: Edit) -> Proposal:
+def pads_with(spot: Spot, name: str, own: str, mode: str, *edits: Edit) -> Proposal:
+    """The proposal that a padding, which torch fills as `own` says, holds what one of `MODES` does in TensorFlow."""
     words, ours, theirs = MODES[mode]
     return Proposal(
-        always(edit),
+        always(*edits),
         name,
         f"torch pads {own}{spot.place}, and tensorflow with {words}{spot.by}",
         f"pad with the same on both sides: {words} is {ours} in torch, {theirs} in tensorflow",
         subject=f"padding with {words} in tensorflow",
     )
-
-
-def _padded(place: int, widths: Sequence[tuple[int, int]], mode: Any, arguments: Sequence[Any]) -> Array:
-    return np.pad(arguments[place], widths, mode=mode)
 
 
 def _beside(inner: int, axis: int, width: int, before: bool, mode: Any, arguments: Any) -> Array:

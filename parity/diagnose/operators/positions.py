@@ -6,18 +6,18 @@ One side reads the last position of all outputs, the other the final states: of 
 the backward half has read a single step at the last position.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from itertools import product
-from typing import Any
 
 import numpy as np
 
 from parity.backends.operations import Edit, Operation
-from parity.diagnose.operators.proposal import Proposal, Spot, always, called
+from parity.diagnose.operators.names import RECURRENT
+from parity.diagnose.operators.proposal import Proposal, Spot, always, called, changed
+from parity.diagnose.operators.walks import reached
 from parity.dtypes import Array
 
-RECURRENT = ("gru", "lstm", "rnn_tanh", "rnn_relu")
 INDEXED = ("__getitem__", "gather", "index_select", "take_along_dim")
 ENDS = {0: "first", -1: "last"}
 Way = tuple[tuple[int, int], ...]  # of each direction in turn that is taken: its number and the position
@@ -25,17 +25,16 @@ Way = tuple[tuple[int, int], ...]  # of each direction in turn that is taken: it
 
 def ends(spot: Spot) -> Iterator[Proposal]:
     """Propose that an operand is what a recurrence gives at another end, of each direction by itself."""
-    for maker in (one for one in spot.run.trace.operations if one.name in RECURRENT and one is not spot.operation):
-        array = spot.run.trace.values[maker.makes[0]].array
+    for maker in (one for one in spot.operations if one.name in RECURRENT and one is not spot.operation):
+        array = spot.values[maker.makes[0]].array
         time = 1 if maker.settings.get("batch_first") else 0
         if array is None or array.ndim != 3 or array.shape[time] < 2:
             continue
         directions = 2 if maker.settings.get("bidirectional") else 1
         ways = _ways(directions)
-        for leaf, one in enumerate(spot.leaves):
-            own = None if one.place is None else spot.run.trace.values[one.place].array
-            now = [way for way in ways if own is not None and np.array_equal(own, _at(directions, time, way, array))]
-            if one.place is not None and now and _indexed(spot, one.place, maker):  # at another place, of other inputs
+        for leaf, own in spot.arrays.items():
+            now = [way for way in ways if np.array_equal(own, _at(directions, time, way, array))]
+            if now and _indexed(spot, spot.operands[leaf], maker):  # at another place, of other inputs
                 continue
             for way in ways if now else ():
                 if way not in now and [number for number, _ in way] == [number for number, _ in now[0]]:
@@ -44,31 +43,28 @@ def ends(spot: Spot) -> Iterator[Proposal]:
 
 def _indexed(spot: Spot, place: int, maker: Operation) -> bool:
     """Whether an index that is computed takes a value out of a recurrence's outputs."""
-    makers, waiting = spot.run.trace.makers(), [place]
-    while waiting:
-        of = makers.get(waiting.pop())
-        if of is None or of is maker:
-            continue
-        if any(_whole(spot, taken) for _, taken in of.takes):
-            return True
-        waiting += [taken for _, taken in of.takes]
-    return False
+    makers = {result: one for one in spot.operations if one is not maker for result in one.makes}
+
+    def taken(of: int) -> list[int]:
+        return [*makers[of].operands] if of in makers else []
+
+    return any(_whole(spot, of) for of in reached(taken(place), taken))
 
 
 def chosen(spot: Spot) -> Iterator[Proposal]:
     """Propose that what an index takes, as each row's last valid position, is taken at the first or the last of all."""
-    operation, values = spot.operation, spot.run.trace.values
+    operation = spot.operation
     if operation.name not in INDEXED:
         return
-    axis, shape = operation.settings.get("dim"), values[operation.takes[0][1]].shape if operation.takes else ()
-    for leaf, one in enumerate(spot.leaves):
-        if one.place is None or not _whole(spot, one.place):
+    axis, shape = operation.settings.get("dim"), spot.values[operation.operands[0]].shape if operation.takes else ()
+    for leaf, place in spot.operands.items():
+        if not _whole(spot, place):
             continue
         end = shape[axis] - 1 if isinstance(axis, int) and shape else -1
         for position, word in ((0, "first"), (end, "last")):
-            origin = spot.origin(one.place)
+            origin = spot.origin(place)
             yield Proposal(
-                always(Edit(spot.number, leaf, partial(_everywhere, leaf, position))),
+                always(changed(spot.number, leaf, partial(np.full_like, fill_value=position))),
                 "positions",
                 f"torch's {operation.name}{spot.place} takes what stands where {origin} says, and tensorflow what "
                 f"stands at the {word} position of every row{spot.by}",
@@ -80,12 +76,8 @@ def chosen(spot: Spot) -> Iterator[Proposal]:
 
 def _whole(spot: Spot, place: int) -> bool:
     """Whether a value of torch's run is of whole numbers, as an index is."""
-    array = spot.run.trace.values[place].array
+    array = spot.values[place].array
     return array is not None and array.dtype.kind in "iu"
-
-
-def _everywhere(leaf: int, position: int, arguments: Sequence[Any]) -> Array:
-    return np.full_like(arguments[leaf], position)
 
 
 def _ways(directions: int) -> list[Way]:
@@ -103,9 +95,9 @@ def _at(directions: int, time: int, way: Way, outputs: Array) -> Array:
 def _proposal(spot: Spot, leaf: int, maker: Operation, time: int, directions: int, now: Way, other: Way) -> Proposal:
     argument, of = f"the {spot.argument(leaf)} of {spot.operation.name}{spot.place}", maker.layer or called(maker)
     ours, theirs = (_told(way, directions) for way in (now, other))
-    take = Edit(spot.number, leaf, take=maker.makes[0])
+    taken = changed(spot.number, leaf, partial(_at, directions, time, other))
     return Proposal(
-        always(take, Edit(spot.number, leaf, partial(_taken, leaf, directions, time, other))),
+        always(Edit(spot.number, leaf, take=maker.makes[0]), taken),
         "positions",
         f"{argument} is what {of} gives {ours} in torch, and {theirs} in tensorflow{spot.by}",
         f"take the same of {of} on both sides: its final states are h_n in torch and what Keras gives without "
@@ -113,10 +105,6 @@ def _proposal(spot: Spot, leaf: int, maker: Operation, time: int, directions: in
         maker.layer or None,
         subject=f"{of} {theirs} in tensorflow",
     )
-
-
-def _taken(leaf: int, directions: int, time: int, way: Way, arguments: Sequence[Any]) -> Array:
-    return _at(directions, time, way, arguments[leaf])
 
 
 def _told(way: Way, directions: int) -> str:

@@ -15,31 +15,17 @@ import numpy as np
 from parity.backends.operations import Edit, Editable, Leaf, Operation, Trace, Value
 from parity.checks.results import Cause
 from parity.diagnose.operators.align import Alignment
-from parity.diagnose.operators.names import CHOICES, NOTHING_LEFT, PRODUCTS, SUMS
+from parity.diagnose.operators.names import RECURRENT
 from parity.dtypes import Array
 
 # Arguments of operations that nobody chooses.
 SILENT = {
-    "use_cudnn_on_gpu",
-    "grad_a",
-    "grad_b",
-    "grad_x",
-    "grad_y",
-    "Truncate",
-    "incompatible_shape_error",
-    "data_format",
-    "begin_mask",
-    "end_mask",
-    "ellipsis_mask",
-    "new_axis_mask",
-    "shrink_axis_mask",
-    "batch_dims",
-    "config",
-    "config_proto",
-    "executor_type",
+    *("use_cudnn_on_gpu", "grad_a", "grad_b", "grad_x", "grad_y", "Truncate", "incompatible_shape_error"),
+    *("data_format", "begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask", "batch_dims"),
+    *("config", "config_proto", "executor_type"),
 }
 # What a recurrence gives.
-RECURRENT = (
+STATES = (
     "the outputs of",
     "the final states (of the first layer forward, backward, then of the next) of",
     "the final cell states (of the first layer forward, backward, then of the next) of",
@@ -78,14 +64,49 @@ class Spot:
     parted: Sequence[Operation]
 
     @property
+    def operations(self) -> list[Operation]:
+        """All that torch's run does."""
+        return self.run.trace.operations
+
+    @property
+    def values(self) -> list[Value]:
+        """The values of torch's run, by place."""
+        return self.run.trace.values
+
+    @property
     def operation(self) -> Operation:
         """The operation as torch's run has it."""
-        return self.run.trace.operations[self.number]
+        return self.operations[self.number]
 
     @cached_property
     def leaves(self) -> list[Leaf]:
         """The arguments that can be edited, with their places."""
         return self.run.leaves(self.number)
+
+    @cached_property
+    def operands(self) -> dict[int, int]:
+        """Leaf -> the place of the value that it is, of those that are tensors."""
+        return {leaf: one.place for leaf, one in enumerate(self.leaves) if one.place is not None}
+
+    @cached_property
+    def arrays(self) -> dict[int, Array]:
+        """Leaf -> the array that it is; without values that are too large to be kept."""
+        known = ((leaf, self.values[place].array) for leaf, place in self.operands.items())
+        return {leaf: array for leaf, array in known if array is not None}
+
+    def tensors(self, *arguments: str) -> list[int]:
+        """The leaves of these arguments that are tensors."""
+        return [leaf for leaf in self.operands if self.leaves[leaf].argument in arguments]
+
+    def plain(self, *arguments: str) -> dict[int, Any]:
+        """Leaf -> what it is, of those of these arguments that are no tensors."""
+        leaves = enumerate(self.leaves)
+        return {at: one.plain for at, one in leaves if one.place is None and one.argument in arguments}
+
+    @property
+    def result(self) -> Array | None:
+        """What the operation makes, where that is one array that is not too large to be kept."""
+        return self.values[self.operation.makes[0]].array if len(self.operation.makes) == 1 else None
 
     @property
     def there(self) -> Trace:
@@ -106,14 +127,10 @@ class Spot:
         alike = [one for one in self.there.operations if one.layer in layers]
         return [*{id(one): one for one in (*self.parted, *unmatched, *alike)}.values()]
 
-    def fixed(self, place: int) -> bool:
-        """Whether a value of TensorFlow's run is made of constants alone."""
-        return place in self.alignment.constants[1]
-
     def argument(self, leaf: int) -> str:
         """An operand's argument as it is told: with its number, where several arrays are one argument's."""
         name = self.leaves[leaf].argument
-        alike = [n for n, one in enumerate(self.leaves) if one.argument == name and one.place is not None]
+        alike = self.tensors(name)
         return f"{name}[{alike.index(leaf)}]" if len(alike) > 1 and leaf in alike else name
 
     @property
@@ -121,34 +138,33 @@ class Spot:
         """The operation and its line, as they are told."""
         return at(self.operation)
 
-    def placed(self, text: str) -> str:
-        """A text with the operation's place behind it, unless it says that already."""
-        return text if text.endswith(self.place) else text + self.place
+    @property
+    def here(self) -> str:
+        """The operation as it is written, and its line."""
+        return cited(self.operation)
 
     @property
     def reorders(self) -> bool:
         """Whether the operation makes the same numbers in another order."""
         takes, makes = self.operation.takes, self.operation.makes
-        values = self.run.trace.values
-        return len(takes) == len(makes) == 1 and equal(values[takes[0][1]], values[makes[0]])
+        return len(takes) == len(makes) == 1 and equal(self.values[takes[0][1]], self.values[makes[0]])
 
     @property
     def by(self) -> str:
         """What TensorFlow does there, as far as is known before an edit is proved; `opposed` writes what it shows."""
-        return f"{THERE}: {called(self.parted[0])}{at(self.parted[0])}{THERE}" if self.parted else ""
+        return f"{THERE}: {cited(self.parted[0])}{THERE}" if self.parted else ""
 
     def alike(self, number: int) -> list[int]:
         """The numbers of the operations that one line of code does with the same settings, this one among them."""
-        operations = self.run.trace.operations
-        own = operations[number]
+        own = self.operations[number]
         key = own.name, own.line, own.settings
-        return [at for at, one in enumerate(operations) if (one.name, one.line, one.settings) == key]
+        return [at for at, one in enumerate(self.operations) if (one.name, one.line, one.settings) == key]
 
     def makers_at(self, place: int) -> list[tuple[int, ...]]:
         """All that the line makes which has made a value, in its layer or in all: one line lays out query, key and
         value. None where it makes nothing else.
         """
-        operations = self.run.trace.operations
+        operations = self.operations
         makers = [number for number, one in enumerate(operations) if one.makes == (place,) and one.line]
         alike = tuple(number for maker in makers for number in self.alike(maker))
         own = tuple(number for number in alike if operations[number].layer == operations[makers[0]].layer)
@@ -156,11 +172,9 @@ class Spot:
 
     def takers(self, place: int) -> list[tuple[int, int]]:
         """The operations and their leaves that a value of torch's run is, by number."""
-        operations = self.run.trace.operations
-        takers = [number for number, one in enumerate(operations) if any(taken == place for _, taken in one.takes)]
-        return [
-            (number, at) for number in takers for at, leaf in enumerate(self.run.leaves(number)) if leaf.place == place
-        ]
+        takers = [number for number, one in enumerate(self.operations) if place in one.operands]
+        leaves = ((number, at, leaf) for number in takers for at, leaf in enumerate(self.run.leaves(number)))
+        return [(number, at) for number, at, leaf in leaves if leaf.place == place]
 
     def origin(self, place: int) -> str:
         """Where a value of torch's run comes from, as its user knows it."""
@@ -175,6 +189,16 @@ def called(operation: Operation) -> str:
     settings = {name: value for name, value in operation.settings.items() if value is not None and name not in SILENT}
     of = f" inside {operation.part_of}" if operation.part_of else ""
     return f"{operation.name}({', '.join(f'{name}={written(value)}' for name, value in settings.items())}){of}"
+
+
+def cited(operation: Operation) -> str:
+    """An operation with its arguments and its place."""
+    return f"{called(operation)}{at(operation)}"
+
+
+def so_in(count: int) -> str:
+    """What is added where a thing is so at several places."""
+    return f"; so in {count} places" if count > 1 else ""
 
 
 def written(value: Any) -> str:
@@ -200,15 +224,14 @@ def origin(trace: Trace, place: int, layer: str) -> str:
     makers = trace.makers()
     while place in makers:
         maker = makers[place]
-        names = RECURRENT if maker.name in ("gru", "lstm", "rnn_tanh", "rnn_relu") else ()
+        names = STATES if maker.name in RECURRENT else ()
         which = "the result of" if len(maker.makes) == 1 else f"result {maker.makes.index(place)} of"
         which = dict(enumerate(names)).get(maker.makes.index(place), which)
         if maker.layer and maker.layer != layer:
             return f"{which} {maker.layer}"
-        operands = [operand for _, operand in maker.takes]
-        if len(operands) != 1 or not equal(trace.values[operands[0]], trace.values[place]):
-            return f"{which} {called(maker)}{at(maker)}"
-        place = operands[0]
+        if len(maker.operands) != 1 or not equal(trace.values[maker.operands[0]], trace.values[place]):
+            return f"{which} {cited(maker)}"
+        [place] = maker.operands
     leaf = trace.values[place].leaf
     return leaf if leaf and leaf != "constant" else "a constant"
 
@@ -219,27 +242,9 @@ def equal(first: Value, second: Value) -> bool:
     return known and np.array_equal(first.ordered, second.ordered)
 
 
-def hiding(array: Array | None) -> bool:
-    """Whether an array is a mask: zeros and ones alone, of which there are both."""
-    if array is None or array.size < 2 or array.dtype.kind not in "bf":
-        return False
-    return bool(((array == 0) | (array == 1)).all() and array.any() and not array.all())
-
-
-def hides(operation: Operation, array: Array | None) -> bool:
-    """Whether an operation hides by an array what else it takes: by zeros in a product or a choice, by large in a sum.
-
-    What is summed up along edges, a matrix of zeros and ones, hides nothing; nor does an identity that is added to it.
-    """
-    if operation.name in SUMS and array is not None and array.dtype.kind == "f" and array.size > 1:
-        return bool(((array == 0) | (array <= NOTHING_LEFT)).all() and array.any() and not array.all())
-    joins = operation.name in PRODUCTS | CHOICES
-    return hiding(array) and (joins or (array is not None and array.dtype.kind == "b"))
-
-
 def opposed(texts: Sequence[str], operation: Operation | None) -> list[str]:
     """The texts of a proposal in which what TensorFlow does there is this operation, if it stands anywhere."""
-    there = f": {called(operation)}{at(operation)}" if operation and at(operation) else ""
+    there = f": {cited(operation)}" if operation and at(operation) else ""
     parted = [text.split(THERE) for text in texts]
     return ["".join(there or part if at % 2 else part for at, part in enumerate(parts)) for parts in parted]
 
@@ -249,9 +254,19 @@ def always(*edits: Edit) -> Callable[[Trace], Sequence[Edit]]:
     return lambda _: edits
 
 
-def constant(number: int, at: int | str, value: Any) -> Edit:
-    """An argument has this value."""
+def constant(number: int, at: int | str | None, value: Any) -> Edit:
+    """An argument has this value; or the result, where it is None."""
     return Edit(number, at, lambda _: value)
+
+
+def changed(number: int, leaf: int, function: Callable[[Array], Any]) -> Edit:
+    """An operand is a function of itself."""
+    return Edit(number, leaf, lambda arguments: function(arguments[leaf]))
+
+
+def passed(number: int, leaf: int, function: Callable[[Array], Any] = np.array) -> Edit:
+    """What an operation makes is one of its operands, passed through a function; without one as it is."""
+    return Edit(number, None, lambda arguments: function(arguments[leaf]))
 
 
 def flat(value: Any) -> Iterator[Any]:
@@ -268,6 +283,4 @@ def once(causes: Sequence[Cause]) -> list[Cause]:
     alike: dict[Any, list[Cause]] = {}
     for one in causes:
         alike.setdefault((one.name, one.fix.partition(" (")[0]), []).append(one)
-    return [
-        of[0] if len(of) == 1 else replace(of[0], told=f"{of[0].told}; so in {len(of)} places") for of in alike.values()
-    ]
+    return [replace(of[0], told=of[0].told + so_in(len(of))) for of in alike.values()]

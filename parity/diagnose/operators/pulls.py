@@ -19,9 +19,9 @@ from parity.canonical.weights import Weights
 from parity.checks.results import Cause, DifferingOperation
 from parity.diagnose import Diagnosis
 from parity.diagnose.operators.align import Alignment, aligned
-from parity.diagnose.operators.backward import Backward
-from parity.diagnose.operators.gradient_forms import STOPPED, Form, forms
-from parity.diagnose.operators.proposal import at, called, once
+from parity.diagnose.operators.backward import STOPPED, Backward, Form, forms
+from parity.diagnose.operators.proposal import cited, once
+from parity.diagnose.operators.table import differing
 from parity.diagnose.search import case_of, needed
 from parity.diagnose.specimens import specimen
 from parity.dtypes import Array
@@ -30,7 +30,6 @@ from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch
 from parity.pair.models import PairModels
 
-FEW = 3  # operations of a side that are told
 MANY = 16  # combinations of fitting forms that are tried, each with a run of its own
 FAULTS = 4  # that are looked for one behind another
 STOPS = ("StopGradient", "PreventGradient")
@@ -97,7 +96,7 @@ class Example:
 
     def gap(self, changes: Sequence[Change]) -> float:
         """As what is `left`, with what rounding accounts for."""
-        return self.left(changes)[0].gap(self._gradients)
+        return self.left(changes)[0].left(self._gradients, whole=True)
 
     def pulled(self, pulls: Sequence[Pull]) -> Alignment:
         """Both runs, torch's with these changes to its gradients."""
@@ -108,13 +107,7 @@ class Example:
 def operations(corners: PairModels, alignment: Alignment) -> Iterator[DifferingOperation]:
     """Of each side, the first operations, from the loss on, that make other gradients of equal ones."""
     for place, side in enumerate(corners.sides):
-        entries: dict[Any, DifferingOperation] = {}
-        for one in Backward(alignment, place).parted():
-            line = (one.line.file, one.line.number, one.line.code) if one.line else ("", 0, "")
-            entries.setdefault(
-                (one.layer, line), DifferingOperation(side, f"gradient through {called(one)}", one.layer, *line)
-            )
-        yield from [*entries.values()][:FEW]
+        yield from differing(side, Backward(alignment, place).parted(), "gradient through ")
 
 
 def _batch(corners: PairModels, seed: int) -> Batch:
@@ -150,7 +143,8 @@ def causes(examples: Sequence[Example]) -> list[Cause]:
         return []
     chosen = needed(chosen, partial(_closed, examples))  # one that adds nothing is no cause
     after = first.gap(chosen)
-    return once([_cause(change, before, after) for change in chosen])
+    claims = [(form, one, form.claim.format(cited(one)) + there) for _, form, one, there in chosen]
+    return once([Cause(form.name, one.layer, claim, form.fix, before, after) for form, one, claim in claims])
 
 
 def _closed(examples: Sequence[Example], chosen: Sequence[Change]) -> bool:
@@ -165,12 +159,6 @@ def _ways(back: Backward) -> Iterator[list[Change]]:
         yield from islice((way for of in product(*_proposed(back, there, places)) if (way := [*of])), MANY)
     single = ([change] for change in (*_called(back), *_hooked(back)))
     yield from islice((way for way in (*single, *_stopped(back, there)) if way), MANY)
-
-
-def _cause(change: Change, before: float, after: float) -> Cause:
-    """A proved change as a cause, with TensorFlow's operation at the same place."""
-    _, form, one, there = change
-    return Cause(form.name, one.layer, form.claim.format(f"{called(one)}{at(one)}") + there, form.fix, before, after)
 
 
 def _proposed(back: Backward, there: Backward, places: Iterable[Given]) -> Iterator[list[Change]]:
@@ -196,7 +184,7 @@ def _own(back: Backward) -> Iterator[Given]:
     """torch's first operations by their numbers, their operands, and what their counterparts give those."""
     for one in back.parted():
         number = next(n for n, of in enumerate(back.own.operations) if of is one)
-        for place in {place: None for _, place in one.takes}:
+        for place in dict.fromkeys(one.operands):
             if back.parts(number, place):
                 yield number, place, back.theirs(number, place)
 
@@ -206,14 +194,12 @@ def _behind(back: Backward, there: Backward) -> Iterator[Given]:
     for one in there.parted():
         number = next(n for n, of in enumerate(there.own.operations) if of is one)
         reached = there.reached(one)
-        for own in {taken: None for _, taken in one.takes}:
+        for own in dict.fromkeys(one.operands):
             taken = there.twins(own)
-            takers = [
-                n for n, of in enumerate(back.own.operations) if not taken.isdisjoint(value for _, value in of.takes)
-            ]
+            takers = [n for n, of in enumerate(back.own.operations) if not taken.isdisjoint(of.operands)]
             near = [n for n in takers if not reached.isdisjoint(back.own.operations[n].makes)]
             for taker in near or takers:
-                for place in taken & {value for _, value in back.own.operations[taker].takes}:
+                for place in taken & {*back.own.operations[taker].operands}:
                     yield taker, place, [there.use(number, own)]
 
 
@@ -230,7 +216,7 @@ def _called(back: Backward) -> Iterator[Change]:
 def _hooked(back: Backward) -> Iterator[Change]:
     """A hook that changes the gradient by a value of torch's, where TensorFlow has none."""
     for number, one in enumerate(back.own.operations):
-        for _, place in one.takes if one.name == "register_hook" else ():
+        for place in one.operands if one.name == "register_hook" else ():
             uses = [use for (n, value), use in back.own.uses.items() if value == place and n != number]
             whole, after = (np.sum(uses, 0) if uses else None), back.own.uses.get((number, place))
             known = forms(whole, after, None, None) if whole is not None else ()
@@ -246,17 +232,17 @@ def _stopped(back: Backward, there: Backward) -> Iterator[list[Change]]:
     yield from _attached(back)
     passed = Form("gradient stopped", "no gradient passes torch's {}; in tensorflow it does", STOPPED, past=True)
     for number, one in enumerate(back.own.operations):
-        for _, place in one.takes if one.name == "detach" else ():
+        for place in one.operands if one.name == "detach" else ():
             yield [(Pull(number, place, passed.change, past=True), passed, one, "")]
     claim = "torch's gradient passes {}; no gradient passes there in tensorflow"
     form = Form("gradient stopped", claim, STOPPED, lambda of, _: np.zeros_like(of))
     for other in (of for of in there.own.operations if of.name in STOPS):
-        places = there.twins(other.takes[0][1]) or there.reached(other)
-        behind = f": {called(other)}{at(other)}"
+        places = there.twins(other.operands[0]) or there.reached(other)
+        behind = f": {cited(other)}"
         changes = [
             (Pull(number, place, form.change), form, one, behind)
             for number, one in enumerate(back.own.operations)
-            for _, place in one.takes
+            for place in one.operands
             if place in places
         ]
         yield changes
@@ -292,7 +278,7 @@ def _fits(
 def _there(back: Backward, parted: Sequence[Operation], one: Operation, place: int) -> str:
     """TensorFlow's operation at the same place: what gives another gradient, stops it, or takes the value."""
     values = {twin for of in (*one.makes, place) for twin in back.twins(of)}
-    takers = [of for of in back.other.operations if not values.isdisjoint(at for _, at in of.takes)]
+    takers = [of for of in back.other.operations if not values.isdisjoint(of.operands)]
     near = [of for of in parted if any(of is taker for taker in takers)] or (parted if len(parted) == 1 else [])
     near = [*near, *(of for of in takers if of.name in STOPS), *takers]
-    return f": {called(near[0])}{at(near[0])}" if near else ""
+    return f": {cited(near[0])}" if near else ""

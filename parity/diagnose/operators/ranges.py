@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import permutations
 
 import numpy as np
 
 from parity.backends.operations import Edit, Operation, Trace
-from parity.diagnose.operators.orders import laid
-from parity.diagnose.operators.others import array_of
-from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, at, called
+from parity.diagnose.operators.orders import layouts_of
+from parity.diagnose.operators.others import There
+from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, at, cited
+from parity.diagnose.operators.walks import reached
 from parity.dtypes import Array
 
 POWERS = {"exp", "expm1", "exp2", "pow", "rpow", "square", "softmax", "sigmoid", "sinh", "cosh", "mul", "prod"}
@@ -22,16 +22,16 @@ def overflowing(spot: Spot) -> Iterator[Proposal]:
     Its result equals the other side's wherever it is finite; elsewhere alone it becomes the other's, which is finite
     there. What is not finite by itself, as a score that a mask hides or a division by 0, is no such chain.
     """
-    mine = spot.run.trace.values[spot.operation.makes[0]].array if len(spot.operation.makes) == 1 else None
+    mine = spot.result
     if mine is None or mine.dtype.kind != "f":
         return
     for place in spot.alignment.wanted[:NEAR]:
         theirs, maker = spot.there.values[place].array, spot.makers.get(place)
         if theirs is None or maker is None or np.isfinite(mine).all() == np.isfinite(theirs).all():
             continue
-        fits = (axes for axes in permutations(range(theirs.ndim)) if laid(theirs.shape, axes) == mine.shape)
-        for axes in (axes for axes in fits if _same(mine, theirs.transpose(axes), spot.alignment.digits)):
-            yield from _out_of_range(spot, maker, place, axes)
+        for axes in layouts_of(theirs.shape, mine.shape):
+            if _same(mine, theirs.transpose(axes), spot.alignment.digits):
+                yield from _out_of_range(spot, maker, place, axes)
 
 
 def _same(mine: Array, theirs: Array, digits: float) -> bool:
@@ -49,7 +49,7 @@ def _out_of_range(spot: Spot, maker: Operation, place: int, axes: Sequence[int])
         ("torch's", " in torch", spot.run.trace, spot.operation),
         ("tensorflow's", " in tensorflow", spot.there, maker),
     )
-    values = spot.run.trace.values[spot.operation.makes[0]], spot.there.values[place]
+    values = spot.values[spot.operation.makes[0]], spot.there.values[place]
     finite = [0 if of.array is None else int(np.isfinite(of.array).sum()) for of in values]
     bad = finite.index(min(finite))
     side, inside, trace, last = sides[bad]
@@ -57,13 +57,13 @@ def _out_of_range(spot: Spot, maker: Operation, place: int, axes: Sequence[int])
     chain = _chain(trace, last, spot.alignment.twins[bad])
     if not any(_leaves(trace, one) for one in chain):
         return
-    both = " ... ".join(dict.fromkeys(f"{called(one)}{at(one)}" for one in (chain[0], chain[-1])))
+    both = " ... ".join(dict.fromkeys(cited(one) for one in (chain[0], chain[-1])))
     size = values[bad].sketch.size
     yield Proposal(
-        partial(_completed, spot, maker, maker.makes.index(place), axes),
+        partial(_completed, spot, There(spot.there, maker, maker.makes.index(place), axes)),
         "unstable formula",
         f"{side} {both} leaves the range of numbers: {size - min(finite)} of {size} are not finite; {other} "
-        f"{called(good)}{at(good)} makes the same numbers elsewhere, and finite ones there",
+        f"{cited(good)} makes the same numbers elsewhere, and finite ones there",
         f"compute it{inside}{at(last)} in a form that stays in range, as {other} {good.name} does: with the "
         "maximum taken away before exp(), or by one operation for all of it (softmax, log_softmax, sigmoid, tanh)",
         last.layer,
@@ -72,19 +72,19 @@ def _out_of_range(spot: Spot, maker: Operation, place: int, axes: Sequence[int])
 
 def _chain(trace: Trace, last: Operation, twins: dict[int, set[int]]) -> list[Operation]:
     """The operations from values that the other side has to the result of `last`, in order."""
-    makers, waiting, chain = trace.makers(), [last], dict[int, Operation]()
-    while waiting:
-        one = waiting.pop()
-        if id(one) not in chain:
-            chain[id(one)] = one
-            waiting += [makers[place] for _, place in one.takes if place in makers and place not in twins]
-    return [one for one in trace.operations if id(one) in chain]
+    makers = trace.makers()
+
+    def operands(place: int) -> list[int]:
+        return [operand for operand in makers[place].operands if operand in makers and operand not in twins]
+
+    chain = {*reached(last.makes, operands)}
+    return [one for one in trace.operations if not chain.isdisjoint(one.makes)]
 
 
 def _leaves(trace: Trace, operation: Operation) -> bool:
     """Whether an operation makes infinity, or a 0 that is none, of numbers that are finite."""
     name = operation.name.strip("_").lower()
-    arrays = [trace.values[place].array for _, place in operation.takes]
+    arrays = [trace.values[place].array for place in operation.operands]
     for place in operation.makes if name in POWERS else ():
         result = trace.values[place].array
         for array in arrays:
@@ -96,11 +96,7 @@ def _leaves(trace: Trace, operation: Operation) -> bool:
     return False
 
 
-def _completed(spot: Spot, maker: Operation, result: int, axes: Sequence[int], run: Trace) -> Sequence[Edit]:
+def _completed(spot: Spot, there: There, run: Trace) -> Sequence[Edit]:
     """The edit by which torch's result is TensorFlow's where either is not finite, and its own elsewhere."""
-    theirs = array_of(run, spot.there.like(maker, run).makes[result]).transpose(axes)
-    return [Edit(spot.number, after=partial(_joined, theirs))]
-
-
-def _joined(theirs: Array, own: Array) -> Array:
-    return np.where(np.isfinite(own) & np.isfinite(theirs), own, theirs)
+    theirs = there.array(run)
+    return [Edit(spot.number, after=lambda own: np.where(np.isfinite(own) & np.isfinite(theirs), own, theirs))]

@@ -5,14 +5,13 @@ A trace has every turn, unrolled. Operations of one name, line and layer that co
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from parity.backends.operations import Edit, Operation, Turns
-from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called
-from parity.dtypes import Array
+from parity.diagnose.constants import times
+from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, changed
 
 LONG = 24  # operations at most of a turn
 MANY = 32  # numbers of turns that are tried, at most
@@ -56,7 +55,7 @@ def repeated(spot: Spot) -> Iterator[Proposal]:
 
 def lagging(spot: Spot) -> Iterator[Proposal]:
     """Propose that an operation of a loop takes what the turn before made: in the first turn zeros, as a state has."""
-    operations, values = spot.run.trace.operations, spot.run.trace.values
+    operations, values = spot.operations, spot.values
     turns = [number for number, one in enumerate(operations) if _key(one) == _key(spot.operation) != ()]
     if len(turns) < 2 or turns[0] != spot.number:
         return
@@ -68,7 +67,7 @@ def lagging(spot: Spot) -> Iterator[Proposal]:
         shapes = {values[place].shape for place in taken if place is not None}
         if len(keys) > 1 or () in keys or len(shapes) > 1 or len({*taken}) < len(taken):
             continue
-        first = Edit(turns[0], at_leaf, partial(_nothing, at_leaf))
+        first = changed(turns[0], at_leaf, np.zeros_like)
         later = [Edit(number, at_leaf, take=place) for number, place in zip(turns[1:], taken, strict=False)]
         source = spot.origin(taken[0] or 0)
         yield Proposal(
@@ -82,16 +81,12 @@ def lagging(spot: Spot) -> Iterator[Proposal]:
         )
 
 
-def _nothing(place: int, arguments: Sequence[Any]) -> Array:
-    return np.zeros_like(arguments[place])
-
-
 def _loops(spot: Spot) -> Iterator[Loop]:
     """The loops that this operation is in: of each distance at which it comes again, all that repeats there.
 
     Not of several turns taken as one: a loop of twice the distance repeats nothing more.
     """
-    operations, here = spot.run.trace.operations, spot.number
+    operations, here = spot.operations, spot.number
     keys = [_key(one) for one in operations[: here + MANY * LONG]]
     again = [n for n in range(max(0, here - LONG), min(len(keys), here + LONG + 1)) if keys[n] == keys[here] != ()]
     periods = list[int]()
@@ -115,7 +110,7 @@ def _chained(operations: Sequence[Operation], loop: Loop) -> bool:
     """Whether the last turn goes on with what the one before made: what is done of two things is no loop."""
     before = range(loop.last[0] - loop.period, loop.last[0])
     results = {place for number in before for place in operations[number].makes}
-    return any(place in results for number in loop.last for _, place in operations[number].takes)
+    return any(not results.isdisjoint(operations[number].operands) for number in loop.last)
 
 
 def _key(one: Operation) -> tuple[Any, ...]:
@@ -125,7 +120,7 @@ def _key(one: Operation) -> tuple[Any, ...]:
 
 def _fewer(spot: Spot, loop: Loop) -> Iterator[Proposal]:
     """The loop ends earlier, down to one turn; what its last turn made is what that turn did."""
-    operations, counts = spot.run.trace.operations, _counts(spot)
+    operations, counts = spot.operations, _counts(spot)
     unlike = any(operations[n].settings != operations[n - loop.period].settings for n in loop.last)
     if loop.turns == 2 and unlike:  # a line that does two things, as a product by rows and by columns
         return
@@ -141,7 +136,7 @@ def _fewer(spot: Spot, loop: Loop) -> Iterator[Proposal]:
 
 def _more(spot: Spot, loop: Loop) -> Iterator[Proposal]:
     """The loop goes on: each turn is given what the one before made, where the last was given the one before."""
-    operations, carried = spot.run.trace.operations, dict[int, int]()
+    operations, carried = spot.operations, dict[int, int]()
     for number in loop.last:
         before = operations[number - loop.period]
         if len(before.makes) != len(operations[number].makes) or before.settings != operations[number].settings:
@@ -154,14 +149,14 @@ def _once(spot: Spot) -> Iterator[Proposal]:
     """torch has a single turn, which no repetition shows: operations up to this one that take what they make again."""
     if not max(_counts(spot), default=0) > 1:
         return
-    operations, values = spot.run.trace.operations, spot.run.trace.values
+    operations, values = spot.operations, spot.values
     if len(spot.operation.makes) != 1:
         return
     [result] = spot.operation.makes
     for start in range(spot.number, max(-1, spot.number - LONG), -1):
         if operations[start].line is None or not operations[start].takes:
             return
-        taken = operations[start].takes[0][1]
+        taken = operations[start].operands[0]
         if values[taken].shape == values[result].shape and not values[taken].leaf:
             # Many operations could be a turn: with another edit beside it this fits by chance.
             yield from (
@@ -171,8 +166,8 @@ def _once(spot: Spot) -> Iterator[Proposal]:
 
 def _going_on(spot: Spot, last: range, turns: int, carried: dict[int, int]) -> Iterator[Proposal]:
     """More turns behind the last one, as many as TensorFlow has or a few; `carried` as `Turns` has it."""
-    values = spot.run.trace.values
-    taken = {place for number in last for _, place in spot.run.trace.operations[number].takes}
+    values = spot.values
+    taken = {place for number in last for place in spot.operations[number].operands}
     carried = {place: result for place, result in carried.items() if place in taken}
     if not carried or any(values[a].shape != values[b].shape for a, b in carried.items()):
         return
@@ -191,7 +186,7 @@ def _counts(spot: Spot) -> set[int]:
 
 def _proposal(spot: Spot, last: range, turns: int, theirs: int, change: Turns) -> Proposal:
     """The proposal that the loop with this last turn has `theirs` turns in TensorFlow."""
-    operations = [spot.run.trace.operations[number] for number in last]
+    operations = [spot.operations[number] for number in last]
     lines = dict.fromkeys(at(one) for one in operations if one.line)
     names = [f"{called(one)}" for one in operations]
     what = ", ".join(names) if len(names) <= FEW else f"{names[0]} ... {names[-1]}"
@@ -200,11 +195,7 @@ def _proposal(spot: Spot, last: range, turns: int, theirs: int, change: Turns) -
     return Proposal(
         always(Edit(last[-1], turns=change)),
         "repeats",
-        f"torch does {count} {_times(turns)}, tensorflow {_times(theirs)}: {what} ({places}){spot.by}",
+        f"torch does {count} {times(turns)}, tensorflow {times(theirs)}: {what} ({places}){spot.by}",
         f"repeat {what} ({places}) as often on both sides: {turns} or {theirs} times",
         subject=f"{turns} turns in torch, {theirs} in tensorflow",
     )
-
-
-def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{count} times")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends.operations import Edit
-from parity.diagnose.operators.proposal import Proposal, Spot, always, called, flat
+from parity.diagnose.operators.proposal import Proposal, Spot, always, changed, flat
 from parity.dtypes import Array
 
 INDEXED = ("gather", "take_along_dim")
@@ -20,13 +20,9 @@ FEW = 8  # values of whole numbers that are tried
 
 def reordered(spot: Spot) -> Iterator[Proposal]:
     """Propose that an operand's rows stand in an order that a value of the run says, or are put back from it."""
-    values = spot.run.trace.values
-    for leaf, one in enumerate(spot.leaves):
-        array = None if one.place is None else values[one.place].array
-        if array is None or array.ndim < 2 or one.place is None or len(array) < 2:
-            continue
-        for place in _indices(spot, len(array)):
-            order = values[place].array
+    for leaf, array in spot.arrays.items():
+        for place in _indices(spot, len(array)) if array.ndim > 1 and len(array) > 1 else ():
+            order = spot.values[place].array
             if order is None or not np.array_equal(np.sort(order), np.arange(len(array))):
                 continue
             origin, argument = spot.origin(place), f"{spot.argument(leaf)} of {spot.operation.name}{spot.place}"
@@ -44,23 +40,20 @@ def reordered(spot: Spot) -> Iterator[Proposal]:
 
 def reversed_rows(spot: Spot) -> Iterator[Proposal]:
     """Propose that rows are read in reverse as a whole, or each within its length."""
-    values, here = spot.run.trace.values, f"{called(spot.operation)}{spot.place}"
-    tensors = [(leaf, one.place) for leaf, one in enumerate(spot.leaves) if one.place is not None]
     axes = [*flat([spot.operation.settings.get("dims", spot.operation.settings.get("dim"))])]
     if len(axes) != 1 or not isinstance(axes[0], int):
         return
-    for leaf, place in tensors if spot.operation.name in INDEXED else ():
-        index = values[place].array
-        if index is not None and index.dtype.kind == "i" and index.ndim > 1:
-            edit = Edit(spot.number, leaf, partial(_backwards, leaf, axes[0]))
-            ours = f"{here} takes positions where {spot.origin(place)} says"
+    for leaf, index in spot.arrays.items() if spot.operation.name in INDEXED else ():
+        if index.dtype.kind == "i" and index.ndim > 1:
+            edit = changed(spot.number, leaf, partial(_backwards, axes[0]))
+            ours = f"{spot.here} takes positions where {spot.origin(spot.operands[leaf])} says"
             yield _reversed(spot, ours, "in reverse of the whole row", edit)
-    for leaf, place in tensors if spot.operation.name == "flip" else ():
-        for lengths in _indices(spot, values[place].shape[0]):
+    for leaf, place in spot.operands.items() if spot.operation.name == "flip" else ():
+        for lengths in _indices(spot, spot.values[place].shape[0]):
             for more, words in ((0, ""), (1, ", and one")):
                 how = f"in reverse within the length of each row that {spot.origin(lengths)} says{words}"
                 edit = Edit(spot.number, None, partial(_within, leaf, axes[0], more), beside=(lengths,))
-                yield _reversed(spot, f"{here} reverses whole rows", how, edit)
+                yield _reversed(spot, f"{spot.here} reverses whole rows", how, edit)
 
 
 def _reversed(spot: Spot, ours: str, theirs: str, edit: Edit) -> Proposal:
@@ -76,10 +69,10 @@ def _reversed(spot: Spot, ours: str, theirs: str, edit: Edit) -> Proposal:
 
 def _indices(spot: Spot, rows: int) -> list[int]:
     """The places of values of whole numbers, one a row, that are known before the operation."""
-    values, first = spot.run.trace.values, min(spot.operation.makes)
+    first = min(spot.operation.makes)
     known = [
         place
-        for place, value in enumerate(values)
+        for place, value in enumerate(spot.values)
         if (value.leaf or place < first) and value.array is not None and value.shape == (rows,)
         if value.array.dtype.kind in "iu"
     ]
@@ -91,8 +84,7 @@ def _taken(leaf: int, back: bool, arguments: Sequence[Any]) -> Array:
     return np.asarray(arguments[leaf][np.argsort(order) if back else order])
 
 
-def _backwards(leaf: int, axis: int, arguments: Sequence[Any]) -> Array:
-    index: Array = arguments[leaf]
+def _backwards(axis: int, index: Array) -> Array:
     shape = [1] * index.ndim
     shape[axis] = -1
     return np.broadcast_to(np.arange(index.shape[axis])[::-1].reshape(shape), index.shape).astype(index.dtype)

@@ -7,14 +7,15 @@ two that explain a difference the plainer is mostly what somebody did. The limit
 a model of any length is searched, and what is not reached has no cause.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 
-from parity.backends.operations import Editable, Operation, Trace, Value
+from parity.backends.operations import Edit, Editable, Operation, Trace, Value
 from parity.checks.results import Cause
 from parity.diagnose.operators.align import Alignment, aligned, opposite
 from parity.diagnose.operators.attention import named
@@ -22,6 +23,7 @@ from parity.diagnose.operators.families import LOOSE, MOVES, ORDERS, WHOLE, Kind
 from parity.diagnose.operators.likeness import orphaned, strain
 from parity.diagnose.operators.others import prefixed, replaced
 from parity.diagnose.operators.proposal import Proposal, Spot, opposed
+from parity.diagnose.operators.walks import reached, takers
 from parity.dtypes import Array
 
 # The limits are counts of work, not seconds: the same model gives the same causes on any machine.
@@ -31,10 +33,9 @@ WAYS = 3  # first edits on which others are built, where that is quick
 WORK = 4_000  # operations that are run for edits that show nothing at once
 SEARCH = 4  # times as many for a search in all its forms
 SHARE = 2**13  # elements that take as long as an operation
-BEFORE, BEHIND = 12, 12  # operations before and behind those that part, nearest first
+NEAR = 12  # operations before those that part that are edited, nearest first; as many behind them
 # Names that say a kind, and not the thing.
 KINDS = {"argument", "operand", "operation", "extra operation", "residual", "norm placement"}
-Quick = tuple[bool, Sequence[Kind]]  # whether only what gains at once is built on, and the kinds that are left out
 Tried = Iterator[tuple[Proposal, int, int]]  # what each gains, and its level
 
 
@@ -66,6 +67,10 @@ class Runs:
         each = [1 + sum(values[at].sketch.size for at in one.makes) / SHARE for one in self.run.trace.operations]
         return np.cumsum(each[::-1])[::-1]
 
+    def edits(self, chosen: Sequence[Proposal]) -> list[Edit]:
+        """The edits of these proposals, with what they take of the other side's run."""
+        return [edit for proposal in chosen for edit in proposal.made(self.other.trace)]
+
     @cached_property
     def alignment(self) -> Alignment:
         """The two runs matched, operation by operation."""
@@ -79,31 +84,29 @@ def closing(runs: Runs, exchange: bool, quick: bool = False, alone: bool = False
     kinds, too: one is told instead of several. Of those that gain as much, the one that leaves less is built on.
     """
     work = [0.0 if exchange or (quick and not alone) else float(WORK)]
+    # What is not tried: what could be said of much, or what says the least of all.
+    unsaid = () if not quick else (replaced,) if alone else LOOSE
     waiting = [list[Proposal]()]
     while waiting:
         chosen = waiting.pop(0)
-        ways = list[Proposal]()
-        yield from _step(runs, chosen, exchange, work, (quick, _unsaid(quick, alone)), ways)
+        ways = yield from _step(runs, chosen, exchange, work, quick, unsaid)
         if runs.work[0] <= 0:
             return
         if not alone and len(chosen) < FAULTS:
             waiting[:0] = [[*chosen, way] for way in ways[: 1 if chosen or not quick else WAYS]]
 
 
-def _unsaid(quick: bool, alone: bool) -> Sequence[Kind]:
-    """The kinds of edits that are not tried, which could be said of much, or which say the least of all."""
-    return () if not quick else (replaced,) if alone else LOOSE
-
-
 def _step(
-    runs: Runs, chosen: list[Proposal], exchange: bool, work: list[float], quick: Quick, ways: list[Proposal]
-) -> Iterator[list[Proposal]]:
-    """Yield edits that close the difference together with those `chosen`; `ways` becomes what else to build on."""
-    edits = [edit for proposal in chosen for edit in proposal.made(runs.other.trace)]
-    base = replace(runs, run=runs.run.edited(edits)) if chosen else runs
+    runs: Runs, chosen: list[Proposal], exchange: bool, work: list[float], quick: bool, unsaid: Sequence[Kind]
+) -> Generator[list[Proposal], None, list[Proposal]]:
+    """Yield edits that close the difference together with those `chosen`; return what to build on, the best first.
+
+    What is tried is run to its end. It closes the difference, or gains some of TensorFlow's values at once, or neither.
+    """
+    base = replace(runs, run=runs.run.edited(runs.edits(chosen))) if chosen else runs
     gaining, others = list[tuple[int, float, Proposal]](), list[Proposal]()
     closings, at = list[list[Proposal]](), 0
-    for proposal, gained, level in _tried(base, exchange, work, later=bool(chosen), unsaid=quick[1]):
+    for proposal, gained, level in _tried(base, exchange, work, later=bool(chosen), unsaid=unsaid):
         if level > at:  # of those as plain, the one after which the run is most like TensorFlow's
             yield from sorted(closings, key=partial(_strain, runs))
             closings, at = [], level
@@ -123,10 +126,11 @@ def _step(
             others.append(proposal)
     yield from sorted(closings, key=partial(_strain, runs))
     # An epsilon under a root shows three operations further on, where it is divided by: nothing is gained at once.
-    if not gaining and not quick[0]:  # what an edit makes further on counts less than what it makes at once
-        gaining = [(of, 0.0, proposal) for proposal in others[:MANY] if (of := _further(base, proposal))]
+    if not gaining and not quick:  # what an edit makes further on counts less than what it makes at once
+        changes = ((proposal, _changed(base, base.run.again(base.edits([proposal])))) for proposal in others[:MANY])
+        gaining = [(of, 0.0, one) for one, values in changes if (of := base.alignment.counterparts(values))]
     most = max((gained for gained, _, _ in gaining), default=0)
-    ways += [one[2] for one in sorted(gaining, key=lambda one: one[1], reverse=True) if one[0] == most]
+    return [one[2] for one in sorted(gaining, key=lambda one: one[1], reverse=True) if one[0] == most]
 
 
 def _tried(base: Runs, exchange: bool, work: list[float], later: bool, unsaid: Sequence[Kind]) -> Tried:
@@ -148,16 +152,13 @@ def _tried(base: Runs, exchange: bool, work: list[float], later: bool, unsaid: S
         rest, helped = list[tuple[int, Proposal]](), 0
         for kinds, number in level:
             last = not {*operations[number].makes}.isdisjoint(base.run.trace.outputs.values())  # nothing takes it
-            for proposal in (
-                of
-                for kind in kinds
-                if not (base.makers and kind in ORDERS) and not (plain and kind is prefixed) and kind not in unsaid
-                for of in each(kind, spots[number])
-            ):
+            left_out = (*unsaid, *(ORDERS if base.makers else ()), *([prefixed] if plain else ()))
+            for proposal in (of for kind in kinds if kind not in left_out for of in each(kind, spots[number])):
                 gained = _gained(base, alignment, number, proposal)
                 helped = max(helped, 0 if kinds == WHOLE else gained)
+                alone = kinds == WHOLE or (kinds == MOVES and gained <= plain)  # and nothing to build on
                 if gained or last:
-                    yield proposal, 0 if (kinds == MOVES and gained <= plain) or kinds == WHOLE else gained, at
+                    yield proposal, 0 if alone else gained, at
                 else:
                     rest.append((number, proposal))
         for number, proposal in in_turn(rest):
@@ -170,26 +171,12 @@ def _tried(base: Runs, exchange: bool, work: list[float], later: bool, unsaid: S
 
 def _beside(run: Editable, first: Sequence[int]) -> list[int]:
     """The operations that make what these take, and so on, nearest first; then those that take what these make."""
-    makers, users = dict[int, list[int]](), dict[int, list[int]]()
-    for number, one in enumerate(run.trace.operations):
-        for place in one.makes:
-            makers.setdefault(place, []).append(number)
-        for _, place in one.takes:
-            users.setdefault(place, []).append(number)
-    before = _along(first, lambda n: [maker for _, at in run.trace.operations[n].takes for maker in makers.get(at, ())])
-    behind = _along(first, lambda n: [user for at in run.trace.operations[n].makes for user in users.get(at, ())])
-    return [*dict.fromkeys((*before[:BEFORE], *behind[:BEHIND]))]
-
-
-def _along(first: Sequence[int], following: Callable[[int], list[int]]) -> list[int]:
-    """The operations that are reached from these by one step after another, nearest first, as many as are tried."""
-    numbers, waiting = list[int](), [*first]
-    while waiting and len(numbers) < BEFORE + BEHIND:
-        for number in following(waiting.pop(0)):
-            if number not in numbers and number not in first:
-                numbers.append(number)
-                waiting.append(number)
-    return numbers
+    operations, users = run.trace.operations, takers(run.trace)
+    makers = {place: number for number, one in enumerate(operations) for place in one.makes}
+    before = reached(first, lambda number: [makers[at] for at in operations[number].operands if at in makers])
+    behind = reached(first, lambda number: [of for at in operations[number].makes for of in users.get(at, ())])
+    near = (islice((number for number in way if number not in first), NEAR) for way in (before, behind))
+    return [*dict.fromkeys(chain(*near))]
 
 
 def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -> int:
@@ -199,12 +186,10 @@ def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -
     """
     try:
         edits = proposal.made(runs.other.trace)
-        others = all(edit.operation != number for edit in edits)
-        if (
-            others
-            or _blind(runs, number)
-            or any((edit.at is None and edit.change) or edit.after or edit.turns for edit in edits)
-        ):
+        # A condition, or a softmax of zeros in a loop's first turn, says nothing: what that is worth shows further on.
+        says = any(runs.run.trace.values[at].sketch.rich for at in runs.run.trace.operations[number].makes)
+        at_once = says and any(edit.operation == number for edit in edits)
+        if not at_once or any((edit.at is None and edit.change) or edit.after or edit.turns for edit in edits):
             put = [edit.operation for edit in edits if edit.at is None and edit.change]
             own = {result for at in (number, *put) for result in runs.run.trace.operations[at].makes}
             trace = runs.run.again(edits)
@@ -216,18 +201,6 @@ def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -
     return alignment.counterparts(result)
 
 
-def _blind(runs: Runs, number: int) -> bool:
-    """Whether what an operation makes says nothing by itself, as a condition, or a softmax of zeros in a loop's first
-    turn: what an edit of it is worth shows further on.
-    """
-    return not any(runs.run.trace.values[at].sketch.rich for at in runs.run.trace.operations[number].makes)
-
-
-def _further(runs: Runs, proposal: Proposal) -> int:
-    """How many values of the other side's an edit, which can be made, makes further on that were not made."""
-    return runs.alignment.counterparts(_changed(runs, runs.run.again(proposal.made(runs.other.trace))))
-
-
 def _changed(runs: Runs, trace: Trace, own: Collection[int] = ()) -> list[Value]:
     """The values that an edit changed, but for those at these places."""
     pairs = enumerate(zip(trace.values, runs.run.trace.values, strict=True))
@@ -235,14 +208,9 @@ def _changed(runs: Runs, trace: Trace, own: Collection[int] = ()) -> list[Value]
 
 
 def _aligned(runs: Runs, chosen: Sequence[Proposal]) -> Alignment:
-    edits = [edit for proposal in chosen for edit in proposal.made(runs.other.trace)]
-    return aligned(runs.run.again(edits), runs.other.trace, runs.dtype, rounded=runs.rounded, fine=runs.fine)
-
-
-def closed(runs: Runs, chosen: Sequence[Proposal]) -> bool:
-    """Whether these edits leave nothing of the difference."""
-    gap, limit = left(runs, chosen)
-    return gap <= limit
+    return aligned(
+        runs.run.again(runs.edits(chosen)), runs.other.trace, runs.dtype, rounded=runs.rounded, fine=runs.fine
+    )
 
 
 def founded(runs: Runs, chosen: Sequence[Proposal]) -> bool:
@@ -269,7 +237,7 @@ def _shown(runs: Runs, chosen: Sequence[Proposal]) -> bool:
     Then they have to make all that TensorFlow makes before, some of it not themselves. What TensorFlow does shows
     nothing beside an edit that leaves torch's own unused.
     """
-    edits = [edit for proposal in chosen for edit in proposal.made(runs.other.trace)]
+    edits = runs.edits(chosen)
     if len(chosen) > 1 and any(of.behind is not None for of in chosen) and orphaned(runs.run, edits):
         return False
     if runs.alignment.telling:
@@ -283,7 +251,7 @@ def _shown(runs: Runs, chosen: Sequence[Proposal]) -> bool:
 def _strain(runs: Runs, chosen: Sequence[Proposal]) -> tuple[int, int]:
     if not runs.alignment.telling:  # of what is not finite, nothing is like anything
         return 0, 0
-    edited = {edit.operation for proposal in chosen for edit in proposal.made(runs.other.trace)}
+    edited = {edit.operation for edit in runs.edits(chosen)}
     return strain(runs.alignment, _aligned(runs, chosen), edited)
 
 

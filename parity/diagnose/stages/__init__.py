@@ -11,11 +11,11 @@ yield.
 
     tokenizer, data, generation       text to ids, ids to batches, tokens one by one
     loss (loss_variants), criterion   parity's loss; a loss of the user's own
-    gradients, gradient_leaks         what the backward pass makes of a right forward one
+    gradients                         what the backward pass makes of a right forward one
     optimizer (optimizer_variants)    a training by parity's recipes; `own_optimizer`: by the user's optimizers
     processes                         a training that does not repeat
-    modes (drop_places, drops), inputs       training mode; what `call=` hands to a model
+    modes (drop_places), inputs       training mode; what `call=` hands to a model
     serialization, configuration      what a file loses; settings that it does not hold
-    conversion (parts)    a converted checkpoint
-    own_weights (own_relations, own_orders, own_folds, norm_folds) weights that each side has of its own
+    conversion            a converted checkpoint
+    own_weights (own_relations, own_orders, folds)    weights that each side has of its own
 """

@@ -25,10 +25,9 @@ from parity.canonical.weights import Weights, draw
 from parity.compare.exact import equal
 from parity.compare.messages import few
 from parity.diagnose import Cause
-from parity.diagnose.gaps import unlike
 from parity.diagnose.operators.align import aligned
-from parity.diagnose.operators.proposal import at, called
-from parity.diagnose.search import Explained, needed
+from parity.diagnose.operators.proposal import called, cited
+from parity.diagnose.search import Explained, needed, unlike
 from parity.diagnose.specimens import elsewhere, specimen
 from parity.errors import ERRORS
 from parity.pair import transfer
@@ -101,7 +100,8 @@ Done = tuple[list[Operation], list[Operation]]  # by the model alone, and by wha
 def _seen(side: str, saved: BackendModel, loaded: BackendModel, examples: Sequence[Example]) -> tuple[Done | None, str]:
     """What each of both does alone, if that is the same on all examples; and the first operation that differs."""
     try:
-        runs = [_recorded(side, saved, loaded, example) for example in examples]
+        every = (_written(side, (saved, loaded), example) for example in examples)
+        runs = [(saved.record(inputs).trace, loaded.record(inputs).trace) for inputs in every]
     except ERRORS:  # the values that differ are told all the same
         return None, ""
     done = [_alone(traces, saved.dtype) for traces in runs]
@@ -111,13 +111,13 @@ def _seen(side: str, saved: BackendModel, loaded: BackendModel, examples: Sequen
     return done[0] if len(ways) == 1 else None, first and f"; the first operation that differs is {first}"
 
 
-def _recorded(side: str, saved: BackendModel, loaded: BackendModel, example: Example) -> tuple[Trace, Trace]:
-    """Both models' runs on the same weights and inputs."""
-    (weights, inputs), layout = example, transfer.layout(side, saved)
+def _written(side: str, models: tuple[BackendModel, BackendModel], example: Example) -> Any:
+    """Write an example's weights to both models; its inputs."""
+    (weights, inputs), layout = example, transfer.layout(side, models[0])
     values = draw(layout, weights)
-    for model in (saved, loaded):
+    for model in models:
         transfer.write(model, values, layout)
-    return saved.record(inputs).trace, loaded.record(inputs).trace
+    return inputs
 
 
 def _alone(traces: tuple[Trace, Trace], dtype: str) -> Done | None:
@@ -154,7 +154,7 @@ def _equal(one: Value, other: Value) -> bool:
 
 def _told(operations: Sequence[Operation]) -> str:
     """The first operations with their places; "nothing" where there are none."""
-    return few([*dict.fromkeys(called(one) + at(one) for one in operations)]) or "nothing"
+    return few([*dict.fromkeys(map(cited, operations))]) or "nothing"
 
 
 def _others(saved: BackendModel, loaded: BackendModel) -> list[str]:
@@ -176,10 +176,7 @@ def _lost(saved: BackendModel, loaded: BackendModel) -> list[Lost]:
 
 def _left(side: str, saved: BackendModel, loaded: BackendModel, lost: Sequence[Lost], example: Example) -> float:
     """How many values of the outputs differ where these settings are given; infinite where they cannot be."""
-    (weights, inputs), layout = example, transfer.layout(side, saved)
-    values = draw(layout, weights)
-    for model in (saved, loaded):
-        transfer.write(model, values, layout)
+    inputs = _written(side, (saved, loaded), example)
     wanted = saved.outputs(inputs, eager=True)
     try:
         with loaded.attributes.having(dict(chain.from_iterable(one.values.items() for one in lost))):

@@ -1,22 +1,25 @@
 """Why a converted pair's parameters differ: what one side's are of the other's, or that nobody loaded them."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations, islice
 
 import numpy as np
 
-from parity.canonical.form import Rows
+from parity.canonical.form import Reading, Rows, View
 from parity.canonical.weights import OWN, Weights
 from parity.compare.exact import equal
 from parity.diagnose import Cause
-from parity.diagnose.layers.left_out import left_out
+from parity.diagnose.layers.functions import owner
+from parity.diagnose.layers.orders import left_out
+from parity.diagnose.layers.weight_relations import GATES
 from parity.diagnose.layers.weights import Happened, what_happened
 from parity.diagnose.search import Explained
 from parity.diagnose.specimens import specimen
 from parity.diagnose.stages.own_orders import Values
-from parity.diagnose.stages.own_weights import INPUTS, goal_of, left_by, left_cause
-from parity.diagnose.stages.parts import Parts, parts_of
+from parity.diagnose.stages.own_relations import cause
+from parity.diagnose.stages.own_weights import INPUTS, goal_of
 from parity.dtypes import Array
 from parity.errors import ERRORS
 from parity.inputs.arrays import Sample
@@ -30,6 +33,71 @@ VAGUE = ("weights changed", "scale")  # of a whole whose parts may say more
 FRESH = "as its builder draws it: other numbers once it draws from another seed"
 
 
+@dataclass(frozen=True)
+class Parts:
+    """Canonical parameter -> how a side joins it of several of its own.
+
+    A part goes by a layer of its own: "qkv[part 2 of 3].kernel" is the second of "qkv.kernel".
+    """
+
+    readings: Mapping[str, Reading]
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[str, int]]:
+        """A part's name -> the parameter, and which of its parts."""
+        return {of: (name, place) for name in self.readings for place, of in enumerate(self._names(name))}
+
+    def _names(self, name: str) -> list[str]:
+        path, _, parameter = name.rpartition(".")
+        count = len(self.readings[name].views)
+        return [f"{path}[part {place} of {count}].{parameter}" for place in range(1, count + 1)]
+
+    def opened(self, values: Values) -> dict[str, Array]:
+        """Arrays by name, these parameters as their parts."""
+        return {
+            part: array
+            for name, of in values.items()
+            for part, array in (
+                zip(self._names(name), self.readings[name].split(of), strict=True)
+                if name in self.readings
+                else ((name, of),)
+            )
+        }
+
+    def kinds(self, kinds: Mapping[str, str]) -> dict[str, str]:
+        """Every name's kind, the parts' too: one gate's kernel has no gates, and a query is no attention."""
+        known = ("attention", *GATES)
+        of_parts = {part: "dense" if kinds[name] in known else kinds[name] for part, (name, _) in self._places.items()}
+        return {**kinds, **of_parts}
+
+    def closed(self, values: Values, others: Values) -> dict[str, Array]:
+        """Arrays by name as whole parameters: what is not among them of a parameter's parts is as in `others`."""
+        whole = {name: array for name, array in values.items() if name not in self._places}
+        split: dict[str, list[Array]] = {}
+        for part in (of for of in values if of in self._places):
+            name, place = self._places[part]
+            split.setdefault(name, self.readings[name].split(others[name]))[place] = values[part]
+        return {**whole, **{name: self.readings[name].join(arrays) for name, arrays in split.items()}}
+
+    def gathered(self, changes: Sequence[Happened]) -> list[Happened]:
+        """Changes of parts as of their parameters' layers; what happened to several parts alike is one."""
+        together: dict[tuple[str, str, str], Happened] = {}
+        order = [name for change in changes for name in change.names if name not in self._places] + [*self._places]
+        for change in changes:
+            whole = {self._places[name][0] if name in self._places else name for name in change.names}
+            layer = owner(min(whole))
+            key = layer, change.cause, change.how
+            first = together.get(key)
+            merged = replace(change, layer=layer)
+            if first is not None:
+                largest = max(first.before, change.before), max(first.after, change.after)
+                names = tuple(sorted((*first.names, *change.names), key=order.index))
+                zero = first.zero and change.zero
+                merged = replace(first, names=names, before=largest[0], after=largest[1], zero=zero)
+            together[key] = merged
+        return [*together.values()]
+
+
 def explain(corners: PairModels, carried: Carried, proved: bool = False) -> Explained:
     """Explain every parameter of a converted pair that differs, one side's as made from the other's.
 
@@ -41,7 +109,7 @@ def explain(corners: PairModels, carried: Carried, proved: bool = False) -> Expl
     names = [name for name, verdict in carried.verdicts.items() if verdict.fails or name not in carried.computed]
     values = {side: {name: of[name] for name in names} for side, of in carried.values.items()}
     first, second = values
-    parts = parts_of(corners)
+    parts = _parts(corners)
     ways = [
         _happened((values[one], values[other]), kinds, other, _drawn(corners, other, values[one], values[other]), parts)
         for one, other in ((first, second), (second, first))
@@ -104,14 +172,9 @@ def _left_out(
     if corners.weaker or not ways:
         return None
     corners.ensure(OWN)
-    inputs = [specimen(corners, seed)[1] for seed in range(INPUTS)]
-    goal = goal_of(corners, *sides, inputs)
-    for of in ways:
-        if left_by(corners, goal, sides[1], of.values, inputs[:1]) is None:
-            continue
-        if left := left_by(corners, goal, sides[1], of.values, inputs):
-            return left_cause(of, sides[1], left)
-    return None
+    goal = goal_of(corners, *sides)
+    proofs = ((of, left) for of in ways if (left := goal.left(of.values)))
+    return next((cause((of.cause, of.told, of.values), sides[1], left) for of, left in proofs), None)
 
 
 def of_given(corners: PairModels) -> list[Cause]:
@@ -140,11 +203,10 @@ def _of_nothing(corners: PairModels, linked: PairModels) -> list[Cause]:
             return []
         figures += [verdict.figure for verdict in verdicts]
     first, second = corners.sides
-    before = goal_of(corners, first, second, [specimen(corners, seed)[1] for seed in range(INPUTS)]).before
+    before = goal_of(corners, first, second).before
     what = f"nothing in {second} was made from {first}'s weights; with the same weights in both, both give the same"
-    return [
-        Cause("weights not copied", "", what, "copy the weights, or load one checkpoint in both", before, max(figures))
-    ]
+    fix = "copy the weights, or load one checkpoint in both"
+    return [Cause("weights not copied", "", what, fix, before, max(figures))]
 
 
 def _wrong(
@@ -156,14 +218,12 @@ def _wrong(
     alone are taken back; none where none do.
     """
     corners.ensure(OWN)
-    inputs = [specimen(corners, seed)[1] for seed in range(INPUTS)]
-    goal = goal_of(corners, *sides, inputs)
-    right, there = both
+    goal, (right, there) = goal_of(corners, *sides), both
     opened = {**right, **parts.opened(right)}
 
     def agree(wrong: list[Happened]) -> bool:
         values = parts.closed({name: opened[name] for change in wrong for name in change.names}, there)
-        return left_by(corners, goal, sides[1], values, inputs) is not None
+        return goal.left(values) is not None
 
     # What is in another order all along comes to the same, and is no cause beside what is wrong.
     closed = agree(changes)
@@ -194,7 +254,7 @@ def written(corners: PairModels, weights: Weights) -> Explained:
 
 def _together(changes: list[Happened], names: list[str]) -> list[Cause]:
     """Merge what became of many layers alike into one cause, of the first that is affected."""
-    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
+    layers = list(dict.fromkeys(owner(name) for name in names))
     alike: dict[tuple[str, str], list[Happened]] = {}
     for change in changes:
         alike.setdefault((change.cause, change.how), []).append(change)
@@ -222,3 +282,15 @@ def _drawn(corners: PairModels, side: str, source: Values, values: Values) -> di
     others = {name: array for name, array in values.items() if not equal(again[name], array)}
     loaded = {name for name, array in values.items() if tells(array) and equal(array, source[name])}
     return others if loaded.isdisjoint(others) and any(tells(values[name]) for name in values.keys() - others) else {}
+
+
+def _parts(corners: PairModels) -> Parts:
+    """The parameters that a side joins of several of its own, by their rows."""
+    readings: dict[str, Reading] = {}
+    for build in corners.builds.values():
+        for layer in build.form.layers:
+            for reading in layer.readings:
+                rows = all(isinstance(view, View) and view.shape == view.before for view in reading.views)
+                if len(reading.sources) > 1 and rows:
+                    readings.setdefault(f"{layer.path}.{reading.parameter}", reading)
+    return Parts(readings)

@@ -4,7 +4,7 @@ A relation of the two is proved on outputs that it was not found on: of other we
 sizes and numbers of rows.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -47,7 +47,17 @@ def explain(corners: PairModels, example: Sample, backward: bool) -> Explained |
 
     None where those are alike, so that the losses are not to blame.
     """
-    return _gradients(corners, example) if backward else _values(corners, example)
+    outputs = criterion.outputs_of(corners, example.inputs)
+    if not backward:
+        if any(array.size != 1 for array in criterion.loss(corners, example.inputs, outputs).both):
+            return [], ["a loss is no scalar"]
+        causes = _in_part(corners, example)
+        differ = ["the losses differ, given the same outputs, and not by a factor at some elements"]
+        return causes, [] if causes else differ
+    gradients = criterion.gradients(corners, example.inputs, _inside(outputs))
+    failing = [place for place, square in gradients.items() if square.judge(place, norm(gradients)).fails]
+    where = ", ".join(f"by output{place}" for place in failing)
+    return ([], [f"the losses' values agree, and their gradients {where} differ"]) if failing else None
 
 
 def telling(corners: PairModels) -> list[tuple[Sample, bool]]:
@@ -103,57 +113,33 @@ def located(corners: PairModels, example: Sample, layers: Located) -> tuple[Loca
     return replace(layers, gradients=[piece]), diagnosis, not verdict.fails
 
 
-def _values(corners: PairModels, example: Sample) -> Explained:
-    """Explain losses' values, given the same outputs, by their slopes."""
-    square = criterion.loss(corners, example.inputs, criterion.outputs_of(corners, example.inputs))
-    if any(array.size != 1 for array in square.both):
-        return [], ["a loss is no scalar"]
-    causes = _in_part(corners, example)
-    return causes, [] if causes else ["the losses differ, given the same outputs, and not by a factor at some elements"]
-
-
 def related(corners: PairModels, example: Sample) -> list[Cause]:
     """Explain losses' values by a factor or a constant, where no edit of what ran says which operation has it.
 
     It is read off one batch of outputs, and proved on several: each is its own probe, the second side's loss beside the
     first's, within what the judge allows for rounding.
     """
-    probes, counts = list[Probe](), list[tuple[int, int]]()
+    probes, rows, elements = list[Probe](), list[int](), list[int]()
     for inputs, outputs in _outputs(corners, example):
         square = criterion.loss(corners, inputs, outputs)
         probes.append(_probe(square, square.judge(WHERE).limit))
-        counts.append((len(next(iter(outputs.values()))), sum(array.size for array in outputs.values())))
+        rows.append(len(next(iter(outputs.values()))))
+        elements.append(sum(array.size for array in outputs.values()))
     worst = differing(probes)
     # Of losses that differ in one value any factor is right.
     several = len({float(f"{probe.clean:.9g}") for probe in probes if probe.before > probe.limit}) > 1
     if worst is None or not several or not np.isfinite(worst.clean + worst.found):
         return []
-    ways: list[tuple[str, str, Callable[[Array, tuple[int, int]], Array]]] = [
-        ("reduction", "times the number of rows", lambda loss, of: loss * of[0]),
-        ("reduction", "divided by the number of rows", lambda loss, of: loss / of[0]),
-        ("reduction", "times the number of elements", lambda loss, of: loss * of[1]),
-        ("reduction", "divided by the number of elements", lambda loss, of: loss / of[1]),
-        ("reduction", "times the number of elements of a row", lambda loss, of: loss * of[1] / of[0]),
-        ("reduction", "divided by the number of elements of a row", lambda loss, of: loss * of[0] / of[1]),
+    clean = [probe.clean for probe in probes]
+    sizes = {"rows": rows, "elements": elements, "elements of a row": np.divide(elements, rows)}
+    ways = [
+        ("reduction", f"{how} the number of {what}", [*map(change, clean, of)])
+        for what, of in sizes.items()
+        for how, change in (("times", np.multiply), ("divided by", np.divide))
     ]
-    candidates = (
-        Candidate(
-            name, f"gives torch's loss {how}", SAME, [way(p.clean, of) for p, of in zip(probes, counts, strict=True)]
-        )
-        for name, how, way in (
-            *ways,
-            *((name, how, lambda loss, _, of=of: of(loss)) for name, how, of in numbers(worst.clean, worst.found)),
-        )
-    )
+    ways += [(name, how, [*map(of, clean)]) for name, how, of in numbers(worst.clean, worst.found)]
+    candidates = (Candidate(name, f"gives torch's loss {how}", SAME, values) for name, how, values in ways)
     return list(islice(proved(WHERE, corners.sides[1], probes, candidates), 1))
-
-
-def _gradients(corners: PairModels, example: Sample) -> Explained | None:
-    """What is said of losses' gradients by the same outputs that differ; None if they agree."""
-    gradients = criterion.gradients(corners, example.inputs, _inside(criterion.outputs_of(corners, example.inputs)))
-    failing = [place for place, square in gradients.items() if square.judge(place, norm(gradients)).fails]
-    where = ", ".join(f"by output{place}" for place in failing)
-    return ([], [f"the losses' values agree, and their gradients {where} differ"]) if failing else None
 
 
 def related_gradients(corners: PairModels, example: Sample) -> list[Cause]:

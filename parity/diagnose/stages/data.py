@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ TRIED = (
 
 Rows = Sequence[Sequence[int]]
 Fed = list[tuple[Array, Array]]
+# A cause's name, what a side that has it does, what to change, and the batches that it makes then.
+Form = tuple[str, str, str, Callable[["Probe"], Fed]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,11 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
         if differing(probes) is None:
             ruled.append(f"{side}'s batches are those of the reference")
             continue
-        proofs = list(proved(WHERE, side, probes, _forms(probes, corners.tokenizer.specials)))
+        # In the order in which people make them.
+        faults = _paddings(probes), _cuts(probes), _specials(corners.tokenizer.specials), _targets(), _orders(probes)
+        forms = chain(*faults, _rows(probes), _exchanged(probes))
+        candidates = (Candidate(name, text, fix, map(path, probes)) for name, text, fix, path in forms)
+        proofs = list(proved(WHERE, side, probes, candidates))
         causes += proofs
         if not proofs:
             ruled.append(f"{side}: {verdict.subject} is explained by none of {TRIED}")
@@ -112,29 +118,14 @@ def _batched(rows: Rows, size: int, pad: int) -> Fed:
     return [(batch.ids, batch.targets) for batch in batches(rows, size, pad)]
 
 
-def _forms(probes: Sequence[Probe], specials: Any) -> Iterator[Candidate[Fed]]:
-    """Every fault of a data path that is known, in the order in which people make them."""
-    yield from _paddings(probes)
-    yield from _cuts(probes)
-    yield from _specials(probes, specials)
-    yield from _targets(probes)
-    yield from _orders(probes)
-    yield from _rows(probes)
-    yield from _exchanged(probes)
-
-
-def _form(
-    probes: Sequence[Probe], name: str, description: str, fix: str, path: Callable[[Probe], Fed]
-) -> Candidate[Fed]:
-    """A candidate whose batches are those of a data path with a fault, for each probe."""
-    return Candidate(name, description, fix, map(path, probes))
-
-
-def _paddings(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
+def _paddings(probes: Sequence[Probe]) -> Iterator[Form]:
     """Padding on the other side, or with another id, in the inputs, the targets or both."""
-    form = partial(_form, probes)
     fix = "pad on the right: padding='post' of pad_sequences, padding_side='right' of pad_sequence"
-    yield form("padding side", "pads on the left", fix, lambda probe: _each(probe.made(), probe.pad, _left))
+
+    def on_the_left(probe: Probe) -> Fed:
+        return [(_left(ids, probe.pad), _left(targets, probe.pad)) for ids, targets in probe.made()]
+
+    yield "padding side", "pads on the left", fix, on_the_left
     # Any id that the side's batches hold may be what it pads with; with which, is seen by the batches.
     used = {int(i) for p in probes for fed in p.fed for array in fed for i in array.flat if array.ndim == 2}
     for token in sorted(used - {probes[0].pad}):
@@ -142,20 +133,10 @@ def _paddings(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
         for where, ids, targets in (("", True, True), ("inputs ", True, False), ("targets ", False, True)):
 
             def made(probe: Probe, token: int = token, ids: bool = ids, targets: bool = targets) -> Fed:
-                clean, other = probe.made(), _with(probe, token)
+                clean, other = probe.made(), replace(probe, pad=token).made()
                 return [(b if ids else a, d if targets else c) for (a, c), (b, d) in zip(clean, other, strict=True)]
 
-            yield form("pad id", f"pads {where}{description}", fix, made)
-
-
-def _with(probe: Probe, token: int) -> Fed:
-    """The reference's batches, padded with another id."""
-    return _batched(probe.kept(probe.rows), probe.plan.size, token)
-
-
-def _each(fed: Fed, pad: int, change: Callable[[Array, int], Array]) -> Fed:
-    """Every batch's ids and targets, each through `change(array, pad)`."""
-    return [(change(ids, pad), change(targets, pad)) for ids, targets in fed]
+            yield "pad id", f"pads {where}{description}", fix, made
 
 
 def _left(array: Array, pad: int) -> Array:
@@ -164,36 +145,30 @@ def _left(array: Array, pad: int) -> Array:
     return np.array([np.roll(line, len(line) - end) for line, end in zip(array, ends, strict=True)])
 
 
-def _cuts(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
+def _cuts(probes: Sequence[Probe]) -> Iterator[Form]:
     """Texts cut elsewhere: on the other side, at another length, not at all, or by their first or last id."""
-    form = partial(_form, probes)
-    fix = "cut the same side at the same length"
+    name, fix = "truncation", "cut the same side at the same length"
     other = {"left": "right", "right": "left"}
-    yield form("truncation", "cuts texts on the other side", fix, lambda p: p.made(side=other[p.plan.side]))
-    yield form("truncation", "does not cut texts", fix, lambda p: p.made(limit=max(map(len, p.rows), default=2) + 2))
+    yield name, "cuts texts on the other side", fix, lambda p: p.made(side=other[p.plan.side])
+    yield name, "does not cut texts", fix, lambda p: p.made(limit=max(map(len, p.rows), default=2) + 2)
     for by in (-2, -1, 1, 2):
         description = f"cuts texts {abs(by)} id{'s' if abs(by) > 1 else ''} too {'short' if by < 0 else 'long'}"
-        yield form("truncation", description, fix, partial(_cut, by))
+        yield name, description, fix, partial(_cut, by)
     # The widest batch has rows of one id fewer than their texts: the last is a target alone.
     width = max((ids.shape[1] + 1 for probe in probes for ids, _ in probe.fed), default=2)
-    yield form("truncation", f"cuts texts at {width} ids", fix, lambda p: p.made(limit=width))
+    yield name, f"cuts texts at {width} ids", fix, partial(Probe.made, limit=width)
     for side in other:
-        yield form("truncation", f"always cuts texts on the {side}", fix, partial(_sided, side))
-    yield form("truncation", "loses the first id of every text", fix, lambda p: p.made([row[1:] for row in p.rows]))
-    yield form("truncation", "loses the last id of every text", fix, lambda p: p.made([row[:-1] for row in p.rows]))
+        yield name, f"always cuts texts on the {side}", fix, partial(Probe.made, side=side)
+    yield name, "loses the first id of every text", fix, lambda p: p.made([row[1:] for row in p.rows])
+    yield name, "loses the last id of every text", fix, lambda p: p.made([row[:-1] for row in p.rows])
 
 
 def _cut(by: int, probe: Probe) -> Fed:
     return probe.made(limit=max(2, probe.plan.limit + by))
 
 
-def _sided(side: str, probe: Probe) -> Fed:
-    return probe.made(side=side)
-
-
-def _specials(probes: Sequence[Probe], specials: Any) -> Iterator[Candidate[Fed]]:
+def _specials(specials: Any) -> Iterator[Form]:
     """Ids around every text: one in front, one behind, or both."""
-    form = partial(_form, probes)
     known = {name: [token] for name, token in specials.items() if token >= 0} | {"": []}
     for (first, before), (last, behind) in product(known.items(), known.items()):
         parts = [f"{first} {before} in front of" if first else "", f"{last} {behind} behind" if last else ""]
@@ -203,28 +178,22 @@ def _specials(probes: Sequence[Probe], specials: Any) -> Iterator[Candidate[Fed]
         def made(probe: Probe, before: list[int] = before, behind: list[int] = behind) -> Fed:
             return probe.made([[*before, *row, *behind] for row in probe.rows])
 
-        yield form("special ids", f"adds {description} every text", fix, made)
+        yield "special ids", f"adds {description} every text", fix, made
 
 
-def _targets(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
+def _targets() -> Iterator[Form]:
     """Targets that are not shifted, shifted twice, exchanged with the inputs, or of another dtype."""
-    form = partial(_form, probes)
-    fix = "inputs are all ids of a text but the last, targets all but the first"
-    name = "target shift"
-    yield form(name, "does not shift: targets are the inputs", fix, lambda p: [(ids, ids) for ids, _ in p.made()])
-    yield form(
-        name,
-        "shifts the targets once more",
-        fix,
-        lambda p: [(ids, np.pad(t, ((0, 0), (0, 1)), constant_values=p.pad)[:, 1:]) for ids, t in p.made()],
-    )
-    yield form(name, "has inputs and targets exchanged", fix, lambda p: [(t, ids) for ids, t in p.made()])
+    name, fix = "target shift", "inputs are all ids of a text but the last, targets all but the first"
+
+    def once_more(probe: Probe) -> Fed:
+        return [(ids, np.pad(t, ((0, 0), (0, 1)), constant_values=probe.pad)[:, 1:]) for ids, t in probe.made()]
+
+    yield name, "does not shift: targets are the inputs", fix, lambda p: [(ids, ids) for ids, _ in p.made()]
+    yield name, "shifts the targets once more", fix, once_more
+    yield name, "has inputs and targets exchanged", fix, lambda p: [(t, ids) for ids, t in p.made()]
     for dtype in (np.int32, np.float32, np.float64):
-        description, fix = f"as {np.dtype(dtype)}", "have int64 on both sides"
-        yield form("dtype", f"feeds ids {description}", fix, partial(_typed, dtype, None))
-        yield form("dtype", f"feeds targets {description}", fix, partial(_typed, None, dtype))
-        both = f"feeds ids and targets {description}"
-        yield form("dtype", both, fix, partial(_typed, dtype, dtype))
+        for what, of in (("ids", (dtype, None)), ("targets", (None, dtype)), ("ids and targets", (dtype, dtype))):
+            yield "dtype", f"feeds {what} as {np.dtype(dtype)}", "have int64 on both sides", partial(_typed, *of)
 
 
 def _typed(ids: Inputs, targets: Inputs, probe: Probe) -> Fed:
@@ -232,52 +201,46 @@ def _typed(ids: Inputs, targets: Inputs, probe: Probe) -> Fed:
     return [(i.astype(ids or i.dtype), t.astype(targets or t.dtype)) for i, t in probe.made()]
 
 
-def _orders(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
+def _orders(probes: Sequence[Probe]) -> Iterator[Form]:
     """Rows in another order than the plan's."""
-    form = partial(_form, probes)
-    fix = "shuffle once, outside, and feed both sides in that order"
-    name = "row order"
-    yield form(name, "keeps the order of the texts", fix, lambda p: p.made(order=tuple(sorted(p.plan.order))))
-    yield form(name, "feeds the rows in reverse", fix, lambda p: p.made(order=p.plan.order[::-1]))
+    name, fix = "row order", "shuffle once, outside, and feed both sides in that order"
+    yield name, "keeps the order of the texts", fix, lambda p: p.made(order=tuple(sorted(p.plan.order)))
+    yield name, "feeds the rows in reverse", fix, lambda p: p.made(order=p.plan.order[::-1])
 
     def by_length(probe: Probe) -> Fed:
         return probe.made(order=tuple(sorted(probe.plan.order, key=lambda place: len(probe.rows[place]))))
 
-    yield form(name, "sorts the rows by length", fix, by_length)
+    yield name, "sorts the rows by length", fix, by_length
     # No rule has explained the order: what can be said is that nothing else is wrong.
     if all(Counter(map(tuple, p.found)) == Counter(map(tuple, p.kept(p.rows))) for p in probes):
-        yield form(name, "feeds the same rows in another order", fix, lambda p: _batched(p.found, p.plan.size, p.pad))
+        yield name, "feeds the same rows in another order", fix, _as_fed
 
 
-def _least(least: int, probe: Probe) -> Fed:
-    return probe.made(least=least)
+def _as_fed(probe: Probe) -> Fed:
+    """The rows that stand in the side's batches, in its order."""
+    return _batched(probe.found, probe.plan.size, probe.pad)
 
 
-def _rows(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
+def _rows(probes: Sequence[Probe]) -> Iterator[Form]:
     """Rows that are left out, or fed twice, by a rule."""
-    form = partial(_form, probes)
-    fix = "keep every text of two tokens or more, once: drop_last=False, drop_remainder=False"
-    name = "rows lost"
+    name, fix = "rows lost", "keep every text of two tokens or more, once: drop_last=False, drop_remainder=False"
     short = "drops a last batch that is short"
-    yield form(name, short, fix, lambda p: [fed for fed in p.made() if len(fed[0]) == p.plan.size])
-    for least in (1, 3):
-        description = "keeps texts of one token" if least == 1 else "drops texts of two tokens"
-        yield form(name, description, fix, partial(_least, least))
+    yield name, short, fix, lambda p: [fed for fed in p.made() if len(fed[0]) == p.plan.size]
+    for least, description in ((1, "keeps texts of one token"), (3, "drops texts of two tokens")):
+        yield name, description, fix, partial(Probe.made, least=least)
     doubled = "keeps texts of one token, as that token twice"
-    yield form(name, doubled, fix, lambda p: p.made([[*r, *r] if len(r) == 1 else r for r in p.rows]))
+    yield name, doubled, fix, lambda p: p.made([[*r, *r] if len(r) == 1 else r for r in p.rows])
     # As above, of rows that are there once too often or too rarely, whichever they are.
     counts = [(Counter(map(tuple, p.kept(p.rows))), Counter(map(tuple, p.found))) for p in probes]
     fewer, more = any(ours - theirs for ours, theirs in counts), any(theirs - ours for ours, theirs in counts)
     if fewer and not more:
-        yield form(name, "leaves rows out", fix, lambda p: _batched(p.found, p.plan.size, p.pad))
+        yield name, "leaves rows out", fix, _as_fed
     if more and not fewer:
-        description = "feeds rows that it should not, or some twice"
-        yield form(name, description, fix, lambda p: _batched(p.found, p.plan.size, p.pad))
+        yield name, "feeds rows that it should not, or some twice", fix, _as_fed
 
 
-def _exchanged(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
+def _exchanged(probes: Sequence[Probe]) -> Iterator[Form]:
     """Each id always the same other one: it must hold for every place at which an id stands."""
-    form = partial(_form, probes)
     other: dict[int, int] = {}
     for probe in probes:
         for ours, theirs in zip(probe.kept(probe.rows), probe.found, strict=False):
@@ -287,4 +250,4 @@ def _exchanged(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
         a, b = next(iter(moved.items()))
         description = f"has other ids for {len(moved)} of {len(other)} pieces: {b} for {a}"
         fix = "use one tokenizer model on both sides; compare the fingerprints"
-        yield form("tokenizer", description, fix, lambda p: p.made([[other.get(t, t) for t in row] for row in p.rows]))
+        yield "tokenizer", description, fix, lambda p: p.made([[other.get(t, t) for t in row] for row in p.rows])

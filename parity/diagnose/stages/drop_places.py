@@ -5,14 +5,15 @@ is proved if torch's run, with its dropouts moved to where the other side has th
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice, permutations, product
-from typing import Any
+from itertools import islice, product
 
 import numpy as np
 import optree
 
-from parity.backends.operations import Edit, Editable, Operation, Trace
+from parity.backends.operations import DRAWING, Edit, Editable, Operation, Trace
+from parity.backends.protocol import BackendModel
 from parity.canonical.weights import Weights
 from parity.checks.results import Cause
 from parity.compare import chance
@@ -20,11 +21,10 @@ from parity.compare.square import NAMES
 from parity.diagnose.constants import told as constant
 from parity.diagnose.operators.align import Alignment
 from parity.diagnose.operators.examples import recorded
-from parity.diagnose.operators.proposal import at, called
+from parity.diagnose.operators.orders import layout
+from parity.diagnose.operators.proposal import at, called, changed
 from parity.diagnose.operators.proposal import constant as with_constant
-from parity.diagnose.search import within
 from parity.diagnose.specimens import specimen
-from parity.diagnose.stages.drops import DROPOUTS, Drop, drawn_by, stated
 from parity.dtypes import Array, Inputs
 from parity.pair.draw_counts import Event, Place, Taken
 from parity.pair.draws import COPIES, ELEMENTS, FEWEST, ROWS
@@ -34,6 +34,21 @@ CALLS = 32  # of a batch of copies: outputs show less of a dropout than what sta
 MANY = 16  # places that are tried, each with runs of its own
 FIX = "drop the same array on both sides: the same numbers are dropped on no other"
 TOGETHER = "drop single numbers on both sides, as Dropout does, or whole channels on both: Dropout2d, SpatialDropout2D"
+DRAWS = 8  # of a graph: one in which few channels are drawn for may drop none
+DROPOUTS = ("dropout", "dropout1d", "dropout2d", "dropout3d")  # torch's functions: but for the first, whole channels
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A dropout of one side: the operation that drops, at which rate, and the value's place in the evaluation run.
+
+    `whole` are the axes along which a number is dropped with all others.
+    """
+
+    operation: Operation
+    rate: float
+    value: int
+    whole: tuple[int, ...] = ()
 
 
 def explain(corners: PairModels, weights: Weights, inputs: Inputs) -> list[Cause]:
@@ -41,19 +56,19 @@ def explain(corners: PairModels, weights: Weights, inputs: Inputs) -> list[Cause
     first, second = corners.sides
     if not corners.backends[first].EDITABLE:
         return []
-    examples = [(of, _few(batch)) for of, batch in ((weights, inputs), specimen(corners, 1))]
+    both = (weights, inputs), specimen(corners, 1)
+    examples = [(of, optree.tree_map(lambda array: array[:ROWS], batch)) for of, batch in both]
     runs = recorded(corners, *examples[0])
-    dropped = drawn_by(corners.models[second, runs.dtype], examples[0][1], runs.other.trace)
-    ours, theirs = [*stated(runs.run.trace)], dropped or [*stated(runs.other.trace)]
-    twins = runs.alignment.twins[1]
-    both = [
+    drawn = drawn_by(corners.models[second, runs.dtype], examples[0][1], runs.other.trace)
+    ours, theirs, twins = [*stated(runs.run.trace)], drawn or [*stated(runs.other.trace)], runs.alignment.twins[1]
+    pairs = [
         (one, other)
         for one in ours
         for other in theirs
         if one.value in twins.get(other.value, ()) and one.whole == _axes(runs.alignment, one.value, other)
     ]
-    alone = [one for one in ours if all(one is not of for of, _ in both)]
-    others = [other for other in theirs if all(other is not of for _, of in both)]
+    alone = [one for one in ours if all(one is not of for of, _ in pairs)]
+    others = [other for other in theirs if all(other is not of for _, of in pairs)]
     random = np.random.default_rng(0)
     ways = product(*(_placed(runs.run, runs.alignment, other, random) for other in others))
     plain = [*_switched(runs.run, ())]
@@ -68,10 +83,6 @@ def explain(corners: PairModels, weights: Weights, inputs: Inputs) -> list[Cause
     return []
 
 
-def _few(inputs: Inputs) -> Inputs:
-    return optree.tree_map(lambda array: array[:ROWS], inputs)
-
-
 def _axes(alignment: Alignment, place: int, drop: Drop) -> tuple[int, ...] | None:
     """The axes of a value of torch's, the same numbers as a dropout of the other side takes, that this drops as one.
 
@@ -80,14 +91,8 @@ def _axes(alignment: Alignment, place: int, drop: Drop) -> tuple[int, ...] | Non
     if not drop.whole:
         return ()
     value, other = alignment.traces[0].values[place], alignment.traces[1].values[drop.value]
-    if value.array is None or other.array is None:
-        return None
-    limit = alignment.digits * value.sketch.largest
-    for axes in permutations(range(value.array.ndim)):
-        turned = value.array.transpose(axes)
-        if turned.shape == other.shape and within(turned, other.array, limit):
-            return tuple(sorted(axes[axis] for axis in drop.whole))
-    return None
+    axes = layout(other.array, value.array, alignment.digits)
+    return None if axes is None else tuple(sorted(axes[axis] for axis in drop.whole))
 
 
 def _switched(run: Editable, out: Sequence[Operation]) -> Iterator[Edit]:
@@ -112,7 +117,7 @@ def _placed(run: Editable, alignment: Alignment, drop: Drop, random: np.random.G
                 edits.append(Edit(number, after=dropped))
             for leaf, of in enumerate(run.leaves(number)):
                 if of.place == place and one.name not in DROPOUTS:
-                    edits.append(Edit(number, leaf, partial(_given, leaf, dropped)))
+                    edits.append(changed(number, leaf, dropped))
     return edits
 
 
@@ -124,10 +129,6 @@ def _dropped(random: np.random.Generator, rate: float, whole: Sequence[int], arr
     shape = [1 if axis in whole else size for axis, size in enumerate(array.shape)]
     result: Array = (array * (random.random(shape) >= rate) / (1 - rate)).astype(array.dtype)
     return result
-
-
-def _given(leaf: int, change: Callable[[Array], Array], arguments: Sequence[Any]) -> Array:
-    return change(arguments[leaf])
 
 
 def _apart(
@@ -209,3 +210,88 @@ def _together(drop: Drop) -> str:
     """How a dropout is told that drops more than single numbers."""
     axes = f"{'axes' if len(drop.whole) > 1 else 'axis'} {' and '.join(map(str, drop.whole))}"
     return f", along {axes} all numbers as one" if drop.whole else ""
+
+
+def stated(trace: Trace) -> Iterator[Drop]:
+    """The dropouts of a run of torch's, which stand there in evaluation mode, too."""
+    for one in trace.operations:
+        if one.name in DROPOUTS and one.takes:
+            taken = one.operands[0]
+            channels = one.name != DROPOUTS[0]  # each of the axis behind the batch's is dropped as one
+            whole = tuple(range(2, len(trace.values[taken].shape))) if channels else ()
+            yield Drop(one, float(one.settings.get("p", 0.5)), taken, whole)
+
+
+def drawn_by(model: BackendModel, inputs: Inputs, still: Trace) -> list[Drop]:
+    """The dropouts of a graph in training mode, by several draws: one may drop nothing, or by chance whole axes."""
+    drops: dict[tuple[int, str], Drop] = {}
+    for _ in range(DRAWS):
+        for one in _dropped_once(model.record(inputs, form=DRAWING).trace, still):
+            known = drops.setdefault((one.value, one.operation.layer), one)
+            whole = tuple(axis for axis in known.whole if axis in one.whole)
+            drops[one.value, one.operation.layer] = replace(known, whole=whole)
+    return [*drops.values()]
+
+
+def _dropped_once(trace: Trace, still: Trace) -> Iterator[Drop]:
+    """The dropouts of a graph in training mode, by the values of one in evaluation mode (`still`).
+
+    What is made of random numbers alone is a mask; what takes one, and an array of the model's, drops.
+    """
+    noise, data, makers = set[int](), set[int](), trace.makers()
+    for place, value in enumerate(trace.values):
+        if value.leaf and not value.leaf.startswith("constant"):
+            data.add(place)
+    for one in trace.operations:
+        taken = [*one.operands]
+        masked, model = not noise.isdisjoint(taken), [place for place in taken if place in data]
+        if "Random" in one.name or (masked and not model):
+            noise |= {*one.makes}
+            continue
+        if masked:
+            known = _in_evaluation(trace, still, makers, model[0])
+            rate, whole = (None, ()) if known is None else _rate(trace, known[0], one.makes[0])
+            if known is not None and rate:
+                yield Drop(one, rate, known[1], whole)
+        if masked or model:
+            data |= {*one.makes}
+
+
+def _in_evaluation(trace: Trace, still: Trace, makers: Mapping[int, Operation], place: int) -> tuple[int, int] | None:
+    """A value, or what it was scaled from, in both runs: its place in training mode, and in evaluation mode."""
+    while True:
+        maker = makers.get(place)
+        if maker is None:
+            leaves = {value.leaf: at for at, value in enumerate(still.values) if value.leaf}
+            there = leaves.get(trace.values[place].leaf)
+            return None if there is None else (place, there)
+        try:
+            there = trace.like(maker, still).makes[maker.makes.index(place)]
+        except LookupError:
+            shape = trace.values[place].shape
+            before = [taken for taken in maker.operands if trace.values[taken].shape == shape]
+            if not before:
+                return None
+            place = before[0]
+            continue
+        return (place, there) if still.values[there].shape == trace.values[place].shape else None
+
+
+def _rate(trace: Trace, value: int, result: int) -> tuple[float | None, tuple[int, ...]]:
+    """At which rate a value was dropped, and along which axes as one: what is left of it is scaled by 1 / (1 - rate).
+
+    The rate is None where nothing was dropped.
+    """
+    before, after = trace.values[value].array, trace.values[result].array
+    if before is None or after is None or before.shape != after.shape or after.dtype.kind != "f":
+        return None, ()
+    left, dropped = (before != 0) & (after != 0), (before != 0) & (after == 0)
+    if not left.any() or not dropped.any():
+        return None, ()
+    whole = tuple[int, ...]()
+    for axis in range(1, before.ndim):  # along the first, rows of a small batch are dropped together by chance
+        axes = (*whole, axis)
+        if before.shape[axis] > 1 and not (left.any(axes) & dropped.any(axes)).any():
+            whole = axes
+    scale = float(np.median(after[left] / before[left]))
+    return float(f"{1 - 1 / scale:.6g}") if scale > 1 else None, whole

@@ -12,11 +12,13 @@ from itertools import chain, islice
 from typing import Any
 
 import numpy as np
+import optree
 
 from parity.backends.operations import Edit, Editable
 from parity.backends.protocol import BackendModel
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
+from parity.diagnose.operators.proposal import constant
 from parity.diagnose.search import Candidate, Explained, Probe, differing, proved
 from parity.dtypes import Array, State, round_to
 from parity.pair import decoding
@@ -60,17 +62,17 @@ class Given:
 def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
     """The causes that are proved, and what was ruled out. `example` is that of the check of generation."""
     causes, ruled = list[Cause](), list[str]()
-    models = {side: corners.models.get((side, "float64")) for side in corners.sides}
-    if not all(model is not None and model.can_stream() for model in models.values()):
+    runs = ((side, corners.models.get((side, "float64"))) for side in corners.sides)
+    models = {side: model for side, model in runs if model is not None and model.can_stream()}
+    if len(models) < len(corners.sides):
         return [], ["a side has no float64 run, or no stream: nothing can be recomputed"]
     for side, model in models.items():
-        assert model is not None
         of = list(_probes(corners, model, example))
         probes, states = zip(*(_probe(model, one) for one in of), strict=True)
         if differing(probes) is None:
             ruled.append(f"{side}'s stream is its model")
             continue
-        (other,) = (twin for of_side, twin in models.items() if of_side != side and twin is not None)
+        [other] = (twin for of_side, twin in models.items() if of_side != side)
         candidates = chain(_seen(probes, of), _counted(corners, of), _carried(other, of, states))
         proofs = list(islice(proved(WHERE, side, probes, candidates), 1))
         causes += proofs
@@ -152,7 +154,7 @@ def _counted(corners: PairModels, of: Sequence[Given]) -> Iterator[Candidate[Arr
     fix = "count the positions of what is new from the number of ids that were fed before"
     for (description, count), which in itertools.product(COUNTED.items(), range(min(map(len, spots)))):
         counts = [count(len(one.prompt), len(text)) for one, text in zip(of, texts, strict=True)]
-        edits = [Edit(*spot[which], partial(_instead, number)) for spot, number in zip(spots, counts, strict=True)]
+        edits = [constant(*spot[which], np.array(number)) for spot, number in zip(spots, counts, strict=True)]
         streams = (_streaming(*one) for one in zip(runs, edits, of, strict=True))
         yield Candidate("positions", f"counts positions {description}", fix, streams)
 
@@ -171,11 +173,6 @@ def _counting(run: Editable, length: int) -> list[tuple[int, int | None]]:
     return spots
 
 
-def _instead(counts: Sequence[int], _: Sequence[Any]) -> Array:
-    """Other positions than 0, 1, 2, ..., which broadcast as those do."""
-    return np.array(counts)
-
-
 def _streaming(run: Editable, edit: Edit, one: Given) -> Array:
     """The logits behind the prompt and each id after it, (steps, vocab), in an edited run over the whole text."""
     trace = run.again([edit])
@@ -192,8 +189,7 @@ def _carried(other: BackendModel, of: Sequence[Given], states: Sequence[Array]) 
     yield Candidate("state kept", "goes on from the state of the text before", fix, states)
     # A state to count the parts of: how it is nested is the model's own.
     _, state = other.advance(np.array([[5, 6]], np.int64), None)
-    parts = list[Any]()
-    mapped(state, lambda _, part: parts.append(part))
+    parts = [part for part in optree.tree_leaves(state) if hasattr(part, "shape")]
     changes: dict[str, Change] = {
         f"loses part {place + 1} of {len(parts)} of the state": partial(_lost, place) for place in range(len(parts))
     }
@@ -217,13 +213,7 @@ def _lost(place: int, which: int, part: Any) -> Any:
 def mapped(state: State, change: Change) -> Any:
     """A nesting of tuples and lists, each array of it through `change(which, array)`."""
     count = itertools.count()
-
-    def of(part: Any) -> Any:
-        if isinstance(part, list | tuple):
-            return type(part)(of(item) for item in part)
-        return change(next(count), part) if hasattr(part, "shape") else part
-
-    return of(state)
+    return optree.tree_map(lambda part: change(next(count), part) if hasattr(part, "shape") else part, state)
 
 
 def _through(dtypes: Sequence[str], _: int, part: Any) -> Any:

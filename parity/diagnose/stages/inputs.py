@@ -9,9 +9,8 @@ import numpy as np
 
 from parity.compare.judge import MAX_FLOAT64_ULPS, MAX_NOISE_RATIO
 from parity.compare.square import NAMES
-from parity.diagnose.locate import Located, linked
+from parity.diagnose.locate import Located, side_by_side
 from parity.diagnose.locate.hooks import CALL, Outside
-from parity.diagnose.locate.lockstep import together
 from parity.diagnose.search import Candidate, Explained, Probe, proved
 from parity.dtypes import EPS, Array, Inputs
 from parity.inputs.batch import Batch
@@ -30,20 +29,15 @@ Pair = tuple[Array, Array]  # what torch's model was given, and what TensorFlow'
 
 def blamed(corners: PairModels, inputs: Sequence[Any], layers: Located) -> Explained:
     """Why call= gives the models other inputs, as `layers` has it: proved on all of these inputs of the pair."""
-    links, pairs_of = linked(corners)[0], dict[str, list[Pair]]()
+    pairs_of = dict[str, list[Pair]]()
     for one in inputs:
         watch = Outside(sides=corners.sides)
-        leader, follower = (partial(corners.widest(side).run_with_hooks, one, links) for side in corners.sides)
-        with corners.alternating():
-            together(leader, follower, watch)
+        side_by_side(corners, corners.widest(corners.sides[1]), watch, one)
         for place, pair in watch.arrays.items():
             pairs_of.setdefault(place, []).append(pair)
-    explained = [
-        explain(piece.place, pairs_of[piece.place], not layers.weaker, corners.sides) for piece in layers.introduces
-    ]
-    return [cause for causes, _ in explained for cause in causes], [
-        description for _, tried in explained for description in tried
-    ]
+    places = [piece.place for piece in layers.introduces]
+    every = [explain(place, pairs_of[place], not layers.weaker, corners.sides) for place in places]
+    return [one for causes, _ in every for one in causes], [text for _, tried in every for text in tried]
 
 
 def parted(corners: PairModels, ids: Inputs, layers: Located) -> str:
@@ -85,7 +79,8 @@ def _relations(ours: Array, theirs: Array) -> Iterator[Relation]:
     if ours.shape != theirs.shape or not ours.size or "b" in (ours.dtype.kind, theirs.dtype.kind):
         return
     constant = float((theirs * 1.0 - ours).mean())
-    for value in _rounded(constant):
+    # As somebody may have written it: whole, to six digits, as it is.
+    for value in dict.fromkeys((float(round(constant)), float(f"{constant:.6g}"), constant)):
         yield ("offset", f"with {value:.9g} added", ADDED, partial(np.add, value))
     yield from _orders(ours, theirs)
     for first, second in combinations(range(1, ours.ndim), 2):
@@ -144,11 +139,6 @@ def _fitted(factor: Array, constant: Array, array: Array) -> Array:
     """An array of another length along the axis is left as it is."""
     fits = all(one in (1, size) for one, size in zip(factor.shape, array.shape, strict=True))
     return factor * array + constant if fits else array
-
-
-def _rounded(value: float) -> tuple[float, ...]:
-    """A number as somebody may have written it: whole, to six digits, as it is."""
-    return tuple(dict.fromkeys((float(round(value)), float(f"{value:.6g}"), value)))
 
 
 def _listed(values: Sequence[float] | Array) -> str:

@@ -6,7 +6,7 @@ with whatever reduction they are wanted in, `smoothings` other ways to smooth la
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -17,6 +17,7 @@ from parity.dtypes import Array
 
 MEAN = "take the mean over the targets that are not padding: ignore_index= of torch, ignore_class= of Keras"
 LOGITS = "give logits: cross_entropy of torch, from_logits=True of Keras"
+SMOOTH = "smooth on both sides by the same amount, or not"
 SMALL = tuple(10.0 ** np.arange(-16, 0))
 # What people and libraries add to a probability, or cut it off at; others are solved for.
 KNOWN = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)
@@ -83,7 +84,10 @@ def reductions(probes: Sequence[Probe]) -> Iterator[Form]:
     whole = "averages over all positions, padding too"
     yield ("padding counted", whole, MEAN), lambda one: over(one.losses(), np.ones_like(one.counted))
     length = "counts every row up to its last target, whatever is left out before it"
-    yield ("padding counted", length, MEAN), lambda one: over(one.losses(), _up_to_the_last(one.counted))
+    yield (
+        ("padding counted", length, MEAN),
+        lambda one: over(one.losses(), np.cumsum(one.counted[:, ::-1], 1)[:, ::-1] > 0),
+    )
     inputs = "leaves out the places where the input is padding, not those where the target is"
     mask = "mask of the inputs"
     yield (mask, inputs, MEAN), lambda one: over(one.losses(), one.ids != one.pad)
@@ -104,12 +108,6 @@ def _by_rows(one: Given) -> Array:
     return np.array((sums[counts > 0] / counts[counts > 0]).mean())
 
 
-def _up_to_the_last(counted: Array) -> Array:
-    """All positions up to each row's last counted target, (batch, time) bool."""
-    mask: Array = np.cumsum(counted[:, ::-1], 1)[:, ::-1] > 0
-    return mask
-
-
 # (what a loss is of, losses (batch, time), which of them count (batch, time)) -> what is compared: a mean, or each.
 Reduce = Callable[[Given, Array, Array], Array]
 
@@ -120,35 +118,31 @@ def tokens(probes: Sequence[Probe], of: Sequence[Given], reduce: Reduce) -> Iter
     def form(description: Words, losses: Callable[[Given], Array]) -> Form:
         return description, lambda one: reduce(one, losses(one), one.counted)
 
-    yield form(("from_logits", "takes a softmax twice: probabilities go in as logits", LOGITS), _softmax_twice)
+    twice = "takes a softmax twice: probabilities go in as logits"
+    yield form(("from_logits", twice, LOGITS), lambda one: replace(one, logits=one.chances()).losses())
     yield form(("from_logits", "takes logits for probabilities", LOGITS), lambda one: _clipped(one.logits, one, True))
     yield form(("from_logits", "takes logits for log-probabilities", LOGITS), lambda one: -one.chosen())
+    clipped = "clipped probabilities"
     for whole in (True, False):
-        description = "clipped probabilities", "clips probabilities to 1e-7 and 1 - 1e-7", LOGITS
-        yield form(description, partial(_chances_clipped, whole))
-    for least in _amounts(probes, of, lambda one, x: reduce(one, _least(one, x), one.counted), SMALL, KNOWN):
-        description = "clipped probabilities", f"takes probabilities of {least:.4g} at least", LOGITS
-        yield form(description, partial(_least, least=least))
-    for amount in _amounts(probes, of, lambda one, x: reduce(one, _added(one, x), one.counted), SMALL, KNOWN):
-        description = "clipped probabilities", f"takes the logarithm of the probability plus {amount:.4g}", LOGITS
-        yield form(description, partial(_added, amount=amount))
-    for amount in _amounts(probes, of, lambda one, x: reduce(one, one.losses(x), one.counted), (*SMALL, 1.0)):
-        description = (
-            "label smoothing",
-            f"smooths labels by {amount:.4g}",
-            "smooth on both sides by the same amount, or not",
-        )
-        yield form(description, partial(_smoothed, amount))
+        words = clipped, "clips probabilities to 1e-7 and 1 - 1e-7", LOGITS
+        yield form(words, partial(_chances_clipped, whole))
+    for name, text, fix, losses, grid, known in (
+        (clipped, "takes probabilities of {:.4g} at least", LOGITS, _least, SMALL, KNOWN),
+        (clipped, "takes the logarithm of the probability plus {:.4g}", LOGITS, _added, SMALL, KNOWN),
+        ("label smoothing", "smooths labels by {:.4g}", SMOOTH, Given.losses, (*SMALL, 1.0), ()),
+    ):
+
+        def value(one: Given, amount: float, losses: Callable[[Given, float], Array] = losses) -> Array:
+            return reduce(one, losses(one, amount), one.counted)
+
+        for amount in _amounts(probes, of, value, grid, known):
+            yield (name, text.format(amount), fix), partial(value, amount=amount)
     yield from _shifts(reduce)
 
 
 def _chances_clipped(whole: bool, one: Given) -> Array:
     """The losses of clipped probabilities; `whole` as in `_clipped`."""
     return _clipped(one.chances(), one, whole)
-
-
-def _smoothed(amount: float, one: Given) -> Array:
-    return one.losses(amount)
 
 
 def _shifts(reduce: Reduce) -> Iterator[Form]:
@@ -187,20 +181,18 @@ def smoothings(probes: Sequence[Probe], of: Sequence[Given], asked: Sequence[flo
         return Candidate("label smoothing", description, fix, values)
 
     yield form("does not smooth labels", lambda one, _: one.losses())
-    yield form("spreads the smoothing over the classes but the target", lambda one, s: one.losses(s * _more(one)))
+    others = "spreads the smoothing over the classes but the target"
+    yield form(others, lambda one, s: one.losses(s * one.logits.shape[-1] / (one.logits.shape[-1] - 1)))
     yield form("leaves the pad class out of the smoothing", lambda one, s: _without(one, s))
     for amount in _amounts(probes, of, lambda one, x: one.losses(x) * one.counted, (*SMALL, 1.0)):
-        yield form(f"smooths labels by {amount:.4g}, whatever is asked for", partial(_as_ever, amount))
+        yield form(f"smooths labels by {amount:.4g}, whatever is asked for", partial(_smoothed, amount, 0.0))
     for share in _shares(probes, of, asked):
-        yield form(f"smooths labels by {share:.6g} times the amount", partial(_by_a_share, share))
+        yield form(f"smooths labels by {share:.6g} times the amount", partial(_smoothed, 0.0, share))
 
 
-def _as_ever(amount: float, one: Given, _: float) -> Array:
-    return one.losses(amount)
-
-
-def _by_a_share(share: float, one: Given, smoothing: float) -> Array:
-    return one.losses(smoothing * share)
+def _smoothed(amount: float, share: float, one: Given, asked: float) -> Array:
+    """Losses with labels smoothed by an amount, and a share of what is asked for."""
+    return one.losses(amount + share * asked)
 
 
 def _shares(probes: Sequence[Probe], of: Sequence[Given], asked: Sequence[float]) -> list[float]:
@@ -210,12 +202,6 @@ def _shares(probes: Sequence[Probe], of: Sequence[Given], asked: Sequence[float]
         return []
     amount = asked[probes.index(worst)]
     return [x / amount for x in _amounts(probes, of, lambda one, x: one.losses(x) * one.counted, (*SMALL, 1.0))]
-
-
-def _more(one: Given) -> float:
-    """A share of all classes but one, as a share of all."""
-    classes: int = one.logits.shape[-1]
-    return classes / (classes - 1)
 
 
 def _without(one: Given, smoothing: float) -> Array:
@@ -229,15 +215,10 @@ def _without(one: Given, smoothing: float) -> Array:
     return losses
 
 
-def _softmax_twice(one: Given) -> Array:
-    """Losses (batch, time) of probabilities that are taken for logits."""
-    return Given(one.chances(), one.ids, one.targets, one.pad).losses()
-
-
 def _clipped(chances: Array, one: Given, whole: bool) -> Array:
     """-log(p) of clipped p, as Keras with from_logits=False; over their sum, as it does for ids as targets."""
     logs = np.log(np.clip(chances, 1e-7, 1 - 1e-7))
-    clipped = Given(logs, one.ids, one.targets, one.pad)
+    clipped = replace(one, logits=logs)
     return clipped.losses() if whole else -clipped.chosen()
 
 

@@ -16,6 +16,7 @@ from parity.compare.judge import Verdict
 from parity.compare.messages import few
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.constants import told as constant
+from parity.diagnose.located import diagnosed
 from parity.diagnose.search import needed
 from parity.diagnose.stages import drop_places
 from parity.dtypes import Inputs
@@ -37,7 +38,7 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Diagnosis | 
     batch = calls.trainable(corners.batch(example))
     corners.ensure(example.weights)
     if frozen := _frozen(corners, batch, verdict):
-        return Diagnosis(tuple(cause.where for cause in frozen), tuple(frozen))
+        return diagnosed(frozen)
     if not isinstance(verdict, draws.Drawn | calls.Kept):
         return None
     if isinstance(verdict, draws.Drawn):
@@ -50,7 +51,7 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Diagnosis | 
     if not causes and isinstance(verdict, draws.Drawn):
         causes = drop_places.explain(corners, example.weights, batch.ids)
     if causes:
-        return Diagnosis(tuple(dict.fromkeys(cause.where for cause in causes)), tuple(causes))
+        return diagnosed(causes)
     return Diagnosis((where,), ruled_out=(f"{tried}: made equal where both sides have one, the difference is left",))
 
 
@@ -120,17 +121,12 @@ def _momenta(corners: PairModels, again: Callable[[], Sequence[calls.Kept]], ver
     nodes, after = corners.models[corners.sides[1], "float32"].named_modules(), left[verdict.subject].figure
     causes = []
     for (our, other), paths in layers.items():
-        description = _keeping(corners, our, other) + (f", in {len(paths)} layers" if len(paths) > 1 else "")
+        new = constant(round(1 - our, 12))  # torch's arguments are shares of what is new
+        description = f"{corners.sides[0]} keeps {constant(our)} of running statistics (momentum={new} there), "
+        description += f"{corners.sides[1]} {constant(other)}" + (f", in {len(paths)} layers" if len(paths) > 1 else "")
         fix = f"momentum={constant(our)} in {nodes[paths[0]]} {few(paths)}"
         causes.append(Cause("momentum", paths[0], description, fix, verdict.figure, after))
     return causes
-
-
-def _keeping(corners: PairModels, our: float, other: float) -> str:
-    """How two momenta are told; torch's arguments are shares of what is new."""
-    one, two = corners.sides
-    new = constant(round(1 - our, 12))
-    return f"{one} keeps {constant(our)} of running statistics (momentum={new} there), {two} {constant(other)}"
 
 
 def _causes(corners: PairModels, candidates: Any, again: Again, verdict: Verdict) -> list[Cause]:

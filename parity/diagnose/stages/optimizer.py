@@ -48,7 +48,12 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
         if model is None:
             ruled.append(f"{side} has no float64 run: nothing can be recomputed")
             continue
-        evidence = [Steps(_record(corners, model, training)) for training in (_longer(example), _fuller(example))]
+        # Steps enough to see the example's change of rate, and what grows with their count.
+        longer = replace(example, steps=max(STEPS, (example.recipe.drop or 0) + 2))
+        # A fault that the example does not show, because it has no decay, no change of rate, no micro-batches.
+        recipe = replace(example.recipe, decay=example.recipe.decay or 0.01, drop=example.recipe.drop or 3)
+        fuller = Training(Weights(5, 1.0), ROWS, recipe, STEPS, 3 - example.micro if example.micro < 3 else 1)
+        evidence = [Steps(_record(corners, model, training)) for training in (longer, fuller)]
         worst = differing(evidence)
         if worst is None:
             ruled.append(f"{side}'s steps are those of the recipe")
@@ -65,20 +70,6 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
 def _record(corners: PairModels, model: BackendModel, training: Training) -> Trace:
     """Train a side by an example and note every step, from the example's weights."""
     return record(corners, model, training.weights, training.recipe, training.batches(corners))
-
-
-def _longer(example: Training) -> Training:
-    """The example with steps enough to see its change of rate, and what grows with their count."""
-    return replace(example, steps=max(STEPS, (example.recipe.drop or 0) + 2))
-
-
-def _fuller(example: Training) -> Training:
-    """Another training by the same optimizer with decay, a change of rate and another number of micro-batches.
-
-    A fault that the example does not show, because it has none of these, shows here.
-    """
-    recipe = replace(example.recipe, decay=example.recipe.decay or 0.01, drop=example.recipe.drop or 3)
-    return Training(Weights(5, 1.0), ROWS, recipe, STEPS, 3 - example.micro if example.micro < 3 else 1)
 
 
 def _since(steps: Steps, description: str = "") -> str:

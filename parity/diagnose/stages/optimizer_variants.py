@@ -4,7 +4,7 @@ A training is a piece of evidence (`Steps`), and what is tried on it is a functi
 the fault: each training has a recipe of its own, and the same fault must explain all of them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import product, repeat
@@ -26,6 +26,7 @@ SINGLE = "; and it has constants in float32"
 FACTORS = tuple(2.0 ** np.arange(-20, 21))
 
 Variant = Callable[[Recipe], FaultyRecipe]
+Form = tuple[str, str, str, Variant]  # a cause's name, what a side that has it does, what to change, and the recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,22 +69,15 @@ class Steps:
         return distance
 
 
-def _form(name: str, description: str, fix: str, variant: Variant) -> Candidate[Variant]:
-    """A candidate whose value is the same for every training."""
-    return Candidate(name, description, fix, repeat(variant))
-
-
 def candidates(evidence: Sequence[Steps]) -> Iterator[Candidate[Variant]]:
-    """Every other form of an optimizer's step, with its constants solved for on what differs most of the evidence."""
-    yield from _constants(evidence)
-    yield from _placements()
-    yield from _counts()
-    yield from _velocities(evidence)
-    yield from _decays(evidence)
-    yield from _clippings(evidence)
-    yield from _rates(evidence)
-    yield from _gradients(evidence)
-    yield from _parameters([steps.trace for steps in evidence])
+    """Every other form of an optimizer's step, with its constants solved for on what differs most of the evidence.
+
+    What a candidate gives is the same for every training.
+    """
+    rest = (_velocities, _decays, _clippings, _rates, _gradients, _parameters)
+    for forms in (_constants(evidence), _placements(), _counts(), *(of(evidence) for of in rest)):
+        for name, description, fix, variant in forms:
+            yield Candidate(name, description, fix, repeat(variant))
 
 
 def _changed(**otherwise: Any) -> Variant:
@@ -91,16 +85,23 @@ def _changed(**otherwise: Any) -> Variant:
     return lambda recipe: FaultyRecipe(recipe, **otherwise)
 
 
-def _other(**constants: Any) -> Variant:
-    """The recipe with other constants: fields of `Recipe`."""
-    return lambda recipe: FaultyRecipe(replace(recipe, **constants))
+def _other(of: Mapping[str, Any], **otherwise: Any) -> Variant:
+    """The recipe with other constants, fields of `Recipe`, and done otherwise."""
+    return lambda recipe: FaultyRecipe(replace(recipe, **of), **otherwise)
+
+
+def _with(name: str, value: float) -> Variant:
+    """The recipe with another value of one constant."""
+    return _other({name: value})
+
+
+def _decaying(form: Decay, value: float) -> Variant:
+    """The recipe with another decay, in this form."""
+    return _other({"decay": value}, decay=form)
 
 
 def _solved(
-    evidence: Sequence[Steps],
-    variant: Callable[[Recipe, float], FaultyRecipe],
-    grid: Sequence[float],
-    whole: bool = False,
+    evidence: Sequence[Steps], variant: Callable[[float], Variant], grid: Sequence[float], whole: bool = False
 ) -> list[float]:
     """The constants that give the change that the clean formula misses most; `whole`: by all weights, not it alone."""
     worst = differing(evidence)
@@ -109,23 +110,12 @@ def _solved(
     step, place = (int(i) for i in np.unravel_index(int(np.argmax(missed)), missed.shape))
     wanted = worst.probe.found[step, place]
     if whole:  # a norm is of all numbers: none of them can be trained alone
-        return constants(lambda x: float(trace.after(variant(trace.recipe, x), [place])[step, 0] - wanted), grid)
+        return constants(lambda x: float(trace.after(variant(x)(trace.recipe), [place])[step, 0] - wanted), grid)
     alone = trace.alone(place)
-    return constants(lambda x: float(alone.after(variant(alone.recipe, x))[step, 0] - wanted), grid)
+    return constants(lambda x: float(alone.after(variant(x)(alone.recipe))[step, 0] - wanted), grid)
 
 
-def _with(name: str, recipe: Recipe, value: float) -> FaultyRecipe:
-    """The recipe with another value of one constant, a field of `Recipe`."""
-    changed: dict[str, Any] = {name: value}
-    return FaultyRecipe(replace(recipe, **changed))
-
-
-def _decaying(form: Decay, recipe: Recipe, decay: float) -> FaultyRecipe:
-    """The recipe with another decay, in this form."""
-    return FaultyRecipe(replace(recipe, decay=decay), decay=form)
-
-
-def _constants(evidence: Sequence[Steps]) -> Iterator[Candidate[Variant]]:
+def _constants(evidence: Sequence[Steps]) -> Iterator[Form]:
     """The recipe with another epsilon, memory or momentum: usual values, and those solved for."""
     for name, known, grid, torch, keras in (
         ("epsilon", (0.0, 1e-7, 1e-8), TINY, "eps=", "epsilon="),
@@ -136,10 +126,10 @@ def _constants(evidence: Sequence[Steps]) -> Iterator[Candidate[Variant]]:
         fix = f"give both optimizers the same {name}: {torch} of torch, {keras} of Keras"
         for value in dict.fromkeys([*known, *solutions]):
             description = f"has {name} {value:.6g}, not {getattr(evidence[0].trace.recipe, name):g}"
-            yield _form(name, description, fix, _other(**{name: value}))
+            yield name, description, fix, _with(name, value)
 
 
-def _placements() -> Iterator[Candidate[Variant]]:
+def _placements() -> Iterator[Form]:
     """Epsilon added elsewhere, with each framework's default too, and with constants that are held in float32."""
     fix = "use an optimizer that divides by sqrt(v / (1 - memory^t)) + epsilon, as torch's; stock Keras ones do not"
     for place, description in (
@@ -150,43 +140,37 @@ def _placements() -> Iterator[Candidate[Variant]]:
     ):
         for value, single in product((None, 1e-7, 1e-8), ((), (Constant.RATE,), (Constant.RATE, Constant.POWERS))):
             more = ("" if value is None else f", and it is {value:g}") + (SINGLE if single else "")
-
-            def made(recipe: Recipe, place: Epsilon = place, value: Any = value, single: Any = single) -> FaultyRecipe:
-                return FaultyRecipe(recipe if value is None else replace(recipe, epsilon=value), place, single=single)
-
-            yield _form("epsilon placement", description + more, fix, made)
+            variant = _other({} if value is None else {"epsilon": value}, epsilon=place, single=single)
+            yield "epsilon placement", description + more, fix, variant
 
 
-def _counts() -> Iterator[Candidate[Variant]]:
+def _counts() -> Iterator[Form]:
     """Another first step, bias corrections that are missing, and other second moments."""
-    fix = "count the first step as 1, and divide the moments by 1 - beta^t"
+    name, fix = "step count", "count the first step as 1, and divide the moments by 1 - beta^t"
     for ahead in (1, 2):
         description = f"counts its first step as {1 + ahead}"
-        yield _form("step count", description, fix, _changed(ahead=ahead))
-        yield _form("step count", f"{description}, for the rate as well", fix, _changed(ahead=ahead, late=-ahead))
+        yield name, description, fix, _changed(ahead=ahead)
+        yield name, f"{description}, for the rate as well", fix, _changed(ahead=ahead, late=-ahead)
     for which_moment, which in (
         ((False, False), "either moment"),
         ((False, True), "the first moment"),
         ((True, False), "the second moment"),
     ):
-        yield _form(
-            "step count", f"does not correct {which} for the first steps", fix, _changed(corrected=which_moment)
-        )
-    description = "divides by the largest second moment so far"
-    yield _form("memory", description, "set amsgrad=False", _changed(largest=True))
-    yield _form("memory", "takes the squared mean off the second moment", "set centered=False", _changed(centered=True))
+        yield name, f"does not correct {which} for the first steps", fix, _changed(corrected=which_moment)
+    yield "memory", "divides by the largest second moment so far", "set amsgrad=False", _changed(largest=True)
+    yield "memory", "takes the squared mean off the second moment", "set centered=False", _changed(centered=True)
 
 
-def _velocities(evidence: Sequence[Steps]) -> Iterator[Candidate[Variant]]:
+def _velocities(evidence: Sequence[Steps]) -> Iterator[Form]:
     """Other forms of momentum: Nesterov's, dampened, or as a running mean."""
-    fix = "give both optimizers the same momentum, nesterov and dampening"
+    name, fix = "momentum", "give both optimizers the same momentum, nesterov and dampening"
     swap = {"momentum": "nesterov", "nesterov": "momentum"}
     for old, new in swap.items():
         description = "has Nesterov's form" if new == "nesterov" else "has plain momentum, not Nesterov's form"
-        yield _form("momentum", description, fix, _renamed(old, new))
-    for value in _solved(evidence, lambda r, x: FaultyRecipe(r, dampening=x), SHARES):
-        yield _form("momentum", f"has dampening {value:.6g}", fix, _changed(dampening=value))
-    yield _form("momentum", "has a running mean of gradients for its velocity", fix, _changed(averaging=True))
+        yield name, description, fix, _renamed(old, new)
+    for value in _solved(evidence, lambda x: _changed(dampening=x), SHARES):
+        yield name, f"has dampening {value:.6g}", fix, _changed(dampening=value)
+    yield name, "has a running mean of gradients for its velocity", fix, _changed(averaging=True)
 
 
 def _renamed(old: str, new: str) -> Variant:
@@ -194,11 +178,12 @@ def _renamed(old: str, new: str) -> Variant:
     return lambda recipe: FaultyRecipe(replace(recipe, optimizer=new) if recipe.optimizer == old else recipe)
 
 
-def _decays(evidence: Sequence[Steps]) -> Iterator[Candidate[Variant]]:
+def _decays(evidence: Sequence[Steps]) -> Iterator[Form]:
     """Weight decay left out, in another form, or by another amount, which is solved for."""
-    fix = (
+    name, fix = (
+        "decay form",
         "decay by the same amount in the same form: weight_decay= is in the gradient of torch's SGD and Adam, "
-        "beside it in AdamW and in Keras"
+        "beside it in AdamW and in Keras",
     )
     forms = {
         Decay.COUPLED: "adds decay to the gradient",
@@ -207,83 +192,76 @@ def _decays(evidence: Sequence[Steps]) -> Iterator[Candidate[Variant]]:
         Decay.BEFORE_CLIPPING: "adds decay to the gradient before it is clipped",
         Decay.AFTER_STEP: "decays the weights behind the step",
     }
-    yield _form("decay form", "does not decay the weights", fix, _other(decay=0.0))
+    yield name, "does not decay the weights", fix, _other({"decay": 0.0})
     for form, description in forms.items():
-        yield _form("decay form", description, fix, _changed(decay=form))
+        yield name, description, fix, _changed(decay=form)
     for form in (Decay.BY_OPTIMIZER, Decay.COUPLED, Decay.DECOUPLED):
-        solutions = _solved(evidence, partial(_decaying, form), (0.0, *TINY))
-        for value in solutions:
+        for value in _solved(evidence, partial(_decaying, form), (0.0, *TINY)):
             description = f"decays by {value:.6g}" + (f" and {forms[form]}" if form in forms else "")
-
-            def made(recipe: Recipe, value: float = value, form: Decay = form) -> FaultyRecipe:
-                return FaultyRecipe(replace(recipe, decay=value), decay=form)
-
-            yield _form("decay form", description, fix, made)
+            yield name, description, fix, _decaying(form, value)
 
 
-def _clippings(evidence: Sequence[Steps]) -> Iterator[Candidate[Variant]]:
+def _clippings(evidence: Sequence[Steps]) -> Iterator[Form]:
     """Gradients not clipped, by another norm, or to another one; nothing where no trace clips."""
     if all(steps.trace.recipe.clip is None for steps in evidence):
         return
+    name = "clipping"
     fix = "clip by the norm of all gradients together: global_clipnorm= of Keras; clip_grad_norm_ adds 1e-6 to it"
-    yield _form("clipping", "does not clip the gradients", fix, _other(clip=None))
+    yield name, "does not clip the gradients", fix, _other({"clip": None})
     for slack in (1e-6, 1e-8, 1e-7, 1e-12):
-        yield _form(
-            "clipping", f"adds {slack:g} to the norm that clips", fix, _changed(slack=slack, clipping=Clipping.ALWAYS)
-        )
-        yield _form("clipping", f"adds {slack:g} to the norm that clips", fix, _changed(slack=slack))
+        for form in ({"clipping": Clipping.ALWAYS}, {}):
+            yield name, f"adds {slack:g} to the norm that clips", fix, _changed(slack=slack, **form)
     for clipping, description in (
         (Clipping.EACH_VARIABLE, "clips each variable by its own norm"),
         (Clipping.EACH_ELEMENT, "clips each element by its value"),
         (Clipping.ALWAYS, "scales every gradient to the norm, smaller ones too"),
         (Clipping.EACH_MICRO_BATCH, "clips each micro-batch by itself"),
     ):
-        yield _form("clipping", description, fix, _changed(clipping=clipping))
-    for name in evidence[0].trace.places:
-        yield _form("clipping", f"counts {name} twice in the norm that clips", fix, _changed(counted=(name,)))
-    for value in _solved(evidence, lambda r, x: FaultyRecipe(replace(r, clip=x)), FACTORS, whole=True):
-        yield _form("clipping", f"clips to a norm of {value:.6g}", fix, _other(clip=value))
+        yield name, description, fix, _changed(clipping=clipping)
+    for of in evidence[0].trace.places:
+        yield name, f"counts {of} twice in the norm that clips", fix, _changed(counted=(of,))
+    for value in _solved(evidence, lambda x: _other({"clip": x}), FACTORS, whole=True):
+        yield name, f"clips to a norm of {value:.6g}", fix, _other({"clip": value})
 
 
-def _rates(evidence: Sequence[Steps]) -> Iterator[Candidate[Variant]]:
+def _rates(evidence: Sequence[Steps]) -> Iterator[Form]:
     """The learning rate constant, changed at another step, kept in the velocity, or times a factor.
 
     The factor comes last: of one number any rule is a factor, and only of several is it not.
     """
-    fix = "give both sides the same rate at every step"
-    yield _form("rate", "does not change the rate", fix, _other(drop=None))
+    name, fix = "rate", "give both sides the same rate at every step"
+    yield name, "does not change the rate", fix, _other({"drop": None})
     for late, description in ((1, "a step late"), (-1, "a step early")):
-        yield _form("rate", f"changes the rate {description}", fix, _changed(late=late))
+        yield name, f"changes the rate {description}", fix, _changed(late=late)
     inside = "keep the rate out of the velocity, as torch does; keras.optimizers.SGD has it in there"
     for single in (), (Constant.RATE,), (Constant.RATE, Constant.MOMENTUM):
         description = "has the rate in the velocity, which goes on at the old one" + (SINGLE if single else "")
-        yield _form("rate", description, inside, _changed(inside=True, single=single))
-    for value in _solved(evidence, lambda r, x: FaultyRecipe(r, faster=x), FACTORS):
-        yield _form("rate", f"has {value:.9g} times the rate", fix, _changed(faster=value))
+        yield name, description, inside, _changed(inside=True, single=single)
+    for value in _solved(evidence, lambda x: _changed(faster=x), FACTORS):
+        yield name, f"has {value:.9g} times the rate", fix, _changed(faster=value)
 
 
-def _gradients(evidence: Sequence[Steps]) -> Iterator[Candidate[Variant]]:
+def _gradients(evidence: Sequence[Steps]) -> Iterator[Form]:
     """Gradients summed over micro-batches, or times a factor."""
     fix = "divide the loss by the number of micro-batches: torch sums their gradients, Keras averages them"
-    yield _form("accumulation", "sums the gradients of micro-batches", fix, _changed(summed=True))
-    for value in (2.0, 0.5, *_solved(evidence, lambda r, x: FaultyRecipe(r, times=x), FACTORS, whole=True)):
-        description = f"takes {value:.9g} times the gradient for each step"
-        yield _form(
-            "gradient scaled", description, "scale the loss and the gradient alike on both sides", _changed(times=value)
-        )
+    yield "accumulation", "sums the gradients of micro-batches", fix, _changed(summed=True)
+    fix = "scale the loss and the gradient alike on both sides"
+    for value in (2.0, 0.5, *_solved(evidence, lambda x: _changed(times=x), FACTORS, whole=True)):
+        yield "gradient scaled", f"takes {value:.9g} times the gradient for each step", fix, _changed(times=value)
 
 
-def _parameters(traces: Sequence[Trace]) -> Iterator[Candidate[Variant]]:
+def _parameters(evidence: Sequence[Steps]) -> Iterator[Form]:
     """Parameters treated otherwise: two biases trained for their sum, one not moved, one rounded after each step."""
+    traces = [steps.trace for steps in evidence]
     names, sums = traces[0].places, traces[0].sums
     fix = "train one bias and freeze the other at zero: bias_hh_l0.requires_grad_(False), and so in every such layer"
     for twins in dict.fromkeys((sums, *((name,) for name in sums))) if sums else ():
         description = f"trains two biases whose sum is {', '.join(twins)}"
-        yield _form("two biases", description, fix, _changed(twins=twins))
+        yield "two biases", description, fix, _changed(twins=twins)
     still = tuple(n for n, place in names.items() if all(not trace.changes[:, place].any() for trace in traces))
     if still:
         fix = "give the optimizer every parameter"
-        yield _form("weights not copied", f"does not move {', '.join(still)}", fix, _changed(still=still))
+        yield "weights not copied", f"does not move {', '.join(still)}", fix, _changed(still=still)
     for dtype in ("float32", "bfloat16", "float16"):
         fix = f"keep the weights in their own dtype while they are trained, not in {dtype}"
-        yield _form("weights rounded", f"rounds its weights to {dtype} behind each step", fix, _changed(rounded=dtype))
+        yield "weights rounded", f"rounds its weights to {dtype} behind each step", fix, _changed(rounded=dtype)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from parity.canonical.faulty_recipe import Clipping, Decay, Epsilon, FaultyRecipe
-from parity.canonical.optimizers import Recipe
 from parity.diagnose import Cause
 from parity.diagnose.search import Explained, gap
 from parity.dtypes import Array
@@ -26,27 +25,22 @@ FAMILIES = {"sgd": "SGD", "momentum": "SGD", "nesterov": "SGD"}
 
 @dataclass(frozen=True)
 class Setting:
-    """A cause, what belongs to it of a recipe and of what is done otherwise, how it is told, and what to change.
+    """A cause, how it is told, and what belongs to it of a recipe and of what is done otherwise.
 
     `of_recipe` are fields of `Recipe`, `others` of `FaultyRecipe`; `told(settings)` says in a few words what a side has
     of it.
     """
 
     name: str
-    of_recipe: tuple[str, ...]
-    others: tuple[str, ...]
     told: Callable[[FaultyRecipe], str]
-    fix: str
+    of_recipe: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
     def taken(self, one: FaultyRecipe, other: FaultyRecipe) -> FaultyRecipe:
         """The first recipe with the other's value of this setting and of nothing else."""
         recipe: dict[str, Any] = {name: getattr(other.recipe, name) for name in self.of_recipe}
         others: dict[str, Any] = {name: getattr(other, name) for name in self.others}
         return replace(one, recipe=replace(one.recipe, **recipe), **others)
-
-
-def _epsilon(one: FaultyRecipe) -> str:
-    return f"epsilon {one.recipe.epsilon:g}"
 
 
 def _memory(one: FaultyRecipe) -> str:
@@ -85,58 +79,39 @@ PLACES = {
     Epsilon.UNCORRECTED: "epsilon added to the root before the correction",
     Epsilon.UNCORRECTED_INSIDE: "epsilon under the root before the correction",
 }
-RATE_FIX = (
-    "give both sides the same rate at every step: a schedule of torch begins with its rate of step 0, as one of Keras "
-    "does, and goes on behind each step"
-)
-SETTINGS = (
-    Setting(
-        "epsilon",
-        ("epsilon",),
-        (),
-        _epsilon,
-        "give both the same: eps= of torch, epsilon= of Keras, which are 1e-8 and 1e-7 if they are left out",
+FIXES = {
+    "epsilon": "give both the same: eps= of torch, epsilon= of Keras, which are 1e-8 and 1e-7 if they are left out",
+    "epsilon placement": (
+        "add epsilon at the same place in a class of your own: to the root as torch does, or as Keras's own class"
     ),
-    Setting(
-        "epsilon placement",
-        (),
-        ("epsilon",),
-        lambda one: PLACES[one.epsilon],
-        "add epsilon at the same place in a class of your own: to the root as torch does, or as Keras's own class",
-    ),
-    Setting(
-        "memory",
-        ("memory",),
-        ("largest", "centered"),
-        _memory,
+    "memory": (
         "give both the same: alpha= or the second of betas= of torch, rho= or beta_2= of Keras, which are 0.99 and 0.9 "
-        "in RMSprop if they are left out; amsgrad= and centered= alike",
+        "in RMSprop if they are left out; amsgrad= and centered= alike"
     ),
-    Setting(
-        "momentum",
-        ("optimizer", "momentum", "momentum_decay"),
-        ("dampening",),
-        _momentum,
-        "give both the same momentum, nesterov and dampening; Keras's Nadam is torch's with momentum_decay=1.0",
-    ),
-    Setting(
-        "decay form",
-        ("decay",),
-        ("decay",),
-        _decay,
+    "momentum": "give both the same momentum, nesterov and dampening; Keras's Nadam is torch's with momentum_decay=1.0",
+    "decay form": (
         "decay the same parameters by the same amount in the same form: weight_decay= is in the gradient of torch's "
         "SGD, Adam and RMSprop, and beside it in AdamW and in all of Keras's, where AdamW has 0.004 if it is left out "
-        "and torch's 0.01",
+        "and torch's 0.01"
     ),
-    Setting(
-        "clipping",
-        ("clip",),
-        ("clipping",),
-        _clipping,
-        "clip alike: clip_grad_norm_ of torch is global_clipnorm= of Keras, whose clipnorm= clips each variable",
+    "clipping": (
+        "clip alike: clip_grad_norm_ of torch is global_clipnorm= of Keras, whose clipnorm= clips each variable"
     ),
+    "rate": (
+        "give both sides the same rate at every step: a schedule of torch begins with its rate of step 0, as one of "
+        "Keras does, and goes on behind each step"
+    ),
+}
+RATE = Setting("rate", lambda _: "", ("rates",))
+SETTINGS = (
+    Setting("epsilon", lambda one: f"epsilon {one.recipe.epsilon:g}", ("epsilon",)),
+    Setting("epsilon placement", lambda one: PLACES[one.epsilon], others=("epsilon",)),
+    Setting("memory", _memory, ("memory",), ("largest", "centered")),
+    Setting("momentum", _momentum, ("optimizer", "momentum", "momentum_decay"), ("dampening",)),
+    Setting("decay form", _decay, ("decay",), ("decay",)),
+    Setting("clipping", _clipping, ("clip",), ("clipping",)),
+    RATE,
 )
-RATE = Setting("rate", ("rates",), (), lambda _: "", RATE_FIX)
 
 
 def explain(corners: PairModels, example: Any) -> Explained:
@@ -149,17 +124,14 @@ def explain(corners: PairModels, example: Any) -> Explained:
         ]
     # What a library fixes, as where epsilon stands, is no setting: the first side's are brought to the second's form.
     wanted = in_form(first, second)
-    kinds = [_family(next(iter(of.values())).recipe) for of in (wanted, second.settings)]
+    optimizers_of = [next(iter(of.values())).recipe.optimizer for of in (wanted, second.settings)]
+    kinds = [FAMILIES.get(name, name) for name in optimizers_of]
     if kinds[0] != kinds[1]:
         before, after = (gap(second.trace.changes, second.trace.after_each(of)) for of in (wanted, second.settings))
         description = f"{first.side} trains by {kinds[0]}, {second.side} by {kinds[1]}"
         return [Cause("optimizer", WHERE, description, "train by the same optimizer on both sides", before, after)], []
     causes = list(_causes(first, second, wanted, second.settings))
     return causes, [] if causes else ["no setting of the two optimizers differs in what it does"]
-
-
-def _family(recipe: Recipe) -> str:
-    return FAMILIES.get(recipe.optimizer, recipe.optimizer)
 
 
 def _causes(first: Stepped, second: Stepped, wanted: Settings, own: Settings) -> Iterator[Cause]:
@@ -170,7 +142,7 @@ def _causes(first: Stepped, second: Stepped, wanted: Settings, own: Settings) ->
     changes, trace = second.trace.changes, second.trace
     limit = optimizers.limit(trace)
     after = gap(changes, trace.after_each(own))
-    for setting in (*SETTINGS, RATE):
+    for setting in SETTINGS:
         mixed = {name: setting.taken(own[name], wanted[name]) for name in own}
         before = gap(changes, trace.after_each(mixed))
         if before > limit:
@@ -181,7 +153,7 @@ def _causes(first: Stepped, second: Stepped, wanted: Settings, own: Settings) ->
         # Of steps that were not taken: what is compared are the rates themselves, and equal ones leave nothing.
         descriptions = _rates(first, second, first.rates, second.rates, first.at)
         yield Cause(
-            "rate", WHERE, descriptions, RATE_FIX, float(np.abs(np.subtract(first.rates, second.rates)).max()), 0.0
+            "rate", WHERE, descriptions, FIXES["rate"], float(np.abs(np.subtract(first.rates, second.rates)).max()), 0.0
         )
 
 
@@ -200,7 +172,7 @@ def _told(
         else:
             descriptions = f"{first.side}'s optimizer has {setting.told(ours)}, {second.side}'s {setting.told(theirs)}"
         group = "" if len(names) == len(own) else f", for {', '.join(names)}"
-        yield Cause(setting.name, WHERE, descriptions + group, setting.fix, before, after)
+        yield Cause(setting.name, WHERE, descriptions + group, FIXES[setting.name], before, after)
 
 
 def _steps(settings: Settings) -> Array:

@@ -11,6 +11,7 @@ from math import gcd
 
 import numpy as np
 
+from parity.diagnose.layers.functions import owner
 from parity.diagnose.layers.weight_relations import reordered
 from parity.dtypes import Array
 
@@ -41,7 +42,9 @@ def orders(port: Values) -> Iterator[Change]:
     """The port's parameters in other orders: those of all cells and all heads at once, and then of each by itself."""
     stacks: dict[tuple[int, str], list[_Blocks]] = {}
     for names in _layers(port).values():
-        for units, count in _gated([port[name] for name in names]):
+        # Every cell whose recurrent kernel may be among these has a matrix of 3 or 4 squares.
+        sizes = {(min(port[name].shape), max(port[name].shape)) for name in names if port[name].ndim == 2}
+        for units, count in sorted((units, n) for units, rows in sizes for n in GATES if rows == n * units):
             blocks = _blocks(port, names, units * count, count)
             stacks.setdefault((count, blocks.cause), []).append(blocks)
     for _, alike in sorted(stacks.items()):
@@ -87,42 +90,23 @@ def _blocks(port: Values, names: list[str], size: int, count: int) -> _Blocks:
     A cell has two kernels of as many rows, for what it is given and for its state: in one layer, or in two that stand
     together and are of unequal shapes. A lone one of three blocks is an attention's.
     """
-    owner = _owner(names[0])
-    beside = [name for name in port if _owner(name) == owner and size in port[name].shape]
-    own, all_of_them = (_kernels(port, of, size) for of in (names, beside))
+    holder = owner(owner(names[0]))  # of the layer
+    beside = [name for name in port if owner(owner(name)) == holder and size in port[name].shape]
+    # The shapes of the matrices that have as many rows or columns.
+    matrices = {name: port[name].shape for name in port if port[name].ndim == 2 and size in port[name].shape}
+    own, all_of_them = ([matrices[name] for name in of if name in matrices] for of in (names, beside))
     if len(own) > 1 or len({*map(frozenset, all_of_them)}) > 1:
         return _Blocks(names if len(own) > 1 else beside, size, count, GATE_ORDER)
     lone = count == len(("query", "key", "value")) and len(all_of_them) == 1
     return _Blocks(names, size, count, "query key value" if lone else "order")
 
 
-def _kernels(port: Values, names: Sequence[str], size: int) -> list[tuple[int, ...]]:
-    """The shapes of the matrices among these parameters that have as many rows or columns."""
-    return [port[name].shape for name in names if port[name].ndim == 2 and size in port[name].shape]
-
-
-def _owner(name: str) -> str:
-    """What holds the layer that has a parameter."""
-    return name.rpartition(".")[0].rpartition(".")[0]
-
-
 def _layers(port: Values) -> dict[str, list[str]]:
     """A layer's path -> the names of its parameters."""
     layers: dict[str, list[str]] = {}
     for name in port:
-        layers.setdefault(name.rpartition(".")[0], []).append(name)
+        layers.setdefault(owner(name), []).append(name)
     return layers
-
-
-def _gated(arrays: Sequence[Array]) -> Iterator[tuple[int, int]]:
-    """(units, gates) of every cell whose recurrent kernel may be among these: a matrix of 3 or 4 squares."""
-    square = {(min(array.shape), count) for array in arrays if array.ndim == 2 for count in GATES if _is(array, count)}
-    return iter(sorted(square))
-
-
-def _is(array: Array, count: int) -> bool:
-    """Whether a matrix is `count` times as long one way as the other."""
-    return bool(max(array.shape) == count * min(array.shape))
 
 
 def _halves(port: Values) -> Iterator[Change]:
@@ -185,8 +169,8 @@ def _of_heads(port: Values, names: Sequence[str], axis: int) -> Iterator[Change]
 
 def _beside(port: Values, name: str) -> list[str]:
     """The vectors of a kernel's own layer, or a bias of heads beside a kernel of heads."""
-    layer, rank = name.rpartition(".")[0], port[name].ndim
-    return [of for of in port if of.rpartition(".")[0] == layer and 0 < port[of].ndim < rank and of != name]
+    layer, rank = owner(name), port[name].ndim
+    return [of for of in port if owner(of) == layer and 0 < port[of].ndim < rank and of != name]
 
 
 def _along(array: Array, order: Array, axis: int) -> Array:

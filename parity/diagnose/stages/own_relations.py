@@ -11,10 +11,10 @@ from itertools import combinations
 
 import numpy as np
 
+from parity.compare.messages import few
 from parity.diagnose import Cause
-from parity.diagnose.layers.arrangements import RUNS_ON, arranged, turns
-from parity.diagnose.layers.left_out import left_out
-from parity.diagnose.layers.orders import ordered
+from parity.diagnose.layers.functions import owner
+from parity.diagnose.layers.orders import RUNS_ON, arranged, left_out, ordered, turns
 from parity.diagnose.layers.weights import FIXES
 from parity.diagnose.relations import BUT_FOR, CONSTANT, JOINED, LAYOUTS, ORDERED, Origins, unused
 from parity.diagnose.stages.own_orders import Change, Values, orders
@@ -119,7 +119,7 @@ def _ordered(every: Sequence[Origins], port: Values, source: Values) -> Iterator
         named = next(((order, view) for view in views if (order := _order(view, port[of.name]))), None)
         if named is not None:
             (name, words), view = named
-            for layer in ("", re.sub(r"\d+", "*", of.name.rpartition(".")[0])):
+            for layer in ("", re.sub(r"\d+", "*", owner(of.name))):
                 alike.setdefault((name, layer), {})[of.name] = words, view
     for (name, _), members in sorted(alike.items(), key=lambda item: item[0][1] != ""):
         if len(members) > 1:
@@ -130,7 +130,5 @@ def cause(change: Change, side: str, left: tuple[float, float]) -> Cause:
     """The cause that a change has proved."""
     name, description, values = change
     names = [*values]
-    what = names[0] + (f" and {len(names) - 1} more" if len(names) > 1 and name != "weights swapped" else "")
-    return Cause(
-        name, names[0].rpartition(".")[0], f"{side} has {what} {description}", f"{FIXES[name]} ({side})", *left
-    )
+    what = names[0] if name == "weights swapped" else few(names)
+    return Cause(name, owner(names[0]), f"{side} has {what} {description}", f"{FIXES[name]} ({side})", *left)

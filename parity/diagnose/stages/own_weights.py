@@ -1,5 +1,6 @@
 """Why two models with weights of their own differ: what happened to one side's on their way."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -8,17 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from parity.backends.protocol import BackendModel
 from parity.canonical.weights import jittered
 from parity.compare.divergence import divergence
 from parity.compare.judge import GROWTH, judge_difference
 from parity.compare.messages import few
 from parity.diagnose import Cause
-from parity.diagnose.layers.left_out import LeftOut
+from parity.diagnose.layers.functions import owner
 from parity.diagnose.layers.weights import FIXES
 from parity.diagnose.relations import related
+from parity.diagnose.search import outputs_apart
 from parity.diagnose.specimens import specimen
-from parity.diagnose.stages import norm_folds, own_relations
-from parity.diagnose.stages.own_folds import folded
+from parity.diagnose.stages import folds, own_relations
 from parity.diagnose.stages.own_orders import Change, Values
 from parity.dtypes import Array, round_to
 from parity.pair.link_table import settings_of
@@ -33,14 +35,44 @@ Folds = Callable[[Values, Values], Values]  # of a side's parameters and what is
 
 @dataclass(frozen=True)
 class Goal:
-    """One side's outputs for some inputs, which the other side's have to match.
+    """One side's outputs for some inputs, which those of the other side's `model` have to match.
 
     `moves` is for each input how far rounding the weights to float32 moves them, `before` how far apart both are.
+    `single` is the other side's model in float32, whose weights are there again afterwards.
     """
 
+    model: BackendModel
+    single: BackendModel
+    inputs: Sequence[Any]
     outputs: Sequence[Values]
     moves: list[float]
     before: float
+
+    def left(self, changes: Values) -> tuple[float, float] | None:
+        """How far the outputs are apart before and after changes to weights; None where more than rounding error is.
+
+        That of a converter's own arithmetic is allowed for: a sum of two biases is rounded. Most changes are wrong, and
+        the first input tells that.
+        """
+        after = 0.0
+        with _having(self.model, changes, self.single):
+            for one, outputs, moves in zip(self.inputs, self.outputs, self.moves, strict=True):
+                gap, limit = outputs_apart(self.model.outputs(one), outputs)
+                if not gap <= max(limit, GROWTH * moves if np.isfinite(moves) else 0.0):
+                    return None
+                after = max(after, gap)
+        # Of a model that draws at random anything is within what rounding seems to move.
+        return (self.before, after) if GROWTH * after <= self.before else None
+
+
+@contextlib.contextmanager
+def _having(model: BackendModel, values: Values, single: BackendModel) -> Iterator[None]:
+    """Inside, a float64 model has other weights; afterwards those of the float32 model again."""
+    model.write({name: array.astype(np.float64) for name, array in values.items()})
+    try:
+        yield
+    finally:
+        model.copy_parameters_from(single)
 
 
 def explain(corners: PairModels) -> list[Cause]:
@@ -49,24 +81,25 @@ def explain(corners: PairModels) -> list[Cause]:
     Proved where outputs agree once the other's are rounded too, or the change is taken back. Of a side without float64
     rounding alone is tried.
     """
-    inputs = [specimen(corners, seed)[1] for seed in range(INPUTS)]
     if corners.weaker:
-        return _in_float32(corners, inputs)
-    goals = {side: goal_of(corners, side, other, inputs) for side, other in (corners.sides, corners.sides[::-1])}
+        return _in_float32(corners, _inputs(corners))
+    goals = {side: goal_of(corners, side, other) for side, other in (corners.sides, corners.sides[::-1])}
+    first = goals[corners.sides[0]].inputs[0]
     for side, other in (corners.sides[::-1], corners.sides):
         rounded_values, whole = (corners.models[of, "float32"].read() for of in (side, other))
         for dtype in CASTS:
-            names, changes = _rounded(rounded_values, whole, dtype, partial(_folds, corners, other, inputs[0]))
-            left = left_by(corners, goals[side], other, changes, inputs) if names else None
-            if left is not None:
+            names, changes = _rounded(rounded_values, whole, dtype, partial(_folds, corners, other, first))
+            if names and (left := goals[side].left(changes)):
                 return [_of_rounding(side, names, dtype, left)]
-        # Most changes are wrong, and one input tells that; the others are run for those that pass.
-        for change in islice(_changes(corners, (side, other), rounded_values, whole, inputs[0]), own_relations.MOST):
-            one = left_by(corners, goals[other], side, change[2], inputs[:1])
-            left = left_by(corners, goals[other], side, change[2], inputs) if one is not None else None
-            if left is not None:
+        for change in islice(_changes(corners, (side, other), rounded_values, whole, first), own_relations.MOST):
+            if left := goals[other].left(change[2]):
                 return [own_relations.cause(change, side, left)]
-    return _of_another(corners, goals[corners.sides[1]], inputs)
+    return _of_another(corners, goals[corners.sides[1]])
+
+
+def _inputs(corners: PairModels) -> list[Any]:
+    """The inputs on which a cause has to hold."""
+    return [specimen(corners, seed)[1] for seed in range(INPUTS)]
 
 
 def _changes(
@@ -75,12 +108,12 @@ def _changes(
     """Everything that may have happened to the parameters of the first of the sides, which were the second's."""
     model, origins = corners.models[sides[1], "float32"], related(source, port)
     if hasattr(model, "layers"):  # a shipped file's model has none
-        yield from norm_folds.changes(model.layers, settings_of(model, inputs), source, port, origins)
+        yield from folds.changes(model.layers, settings_of(model, inputs), source, port, origins)
     yield from own_relations.changes(port, source, origins)
 
 
 def _of_rounding(side: str, names: Sequence[str], dtype: str, left: tuple[float, float]) -> Cause:
-    where = names[0].rpartition(".")[0] if len(names) == 1 else ""
+    where = owner(names[0]) if len(names) == 1 else ""
     what = f"{side} has {few(names)} rounded through {dtype}"
     return Cause("weights rounded", where, what, f"{FIXES['weights rounded']} ({side})", *left)
 
@@ -103,12 +136,12 @@ def _in_float32(corners: PairModels, inputs: Sequence[Any]) -> list[Cause]:
         names, changes = _rounded(model.read(), whole, dtype, partial(_folds, corners, other, inputs[0]))
         if not changes:
             continue
-        twin.write({name: array.astype(np.float64) for name, array in changes.items()})
-        try:
+        with _having(twin, changes, corners.models[other, "float32"]):
             after = [twin.outputs(one) for one in inputs]
-        finally:
-            twin.copy_parameters_from(corners.models[other, "float32"])
-        gaps = [max(_gap(ours, theirs)[0] for ours, theirs in zip(narrow, of, strict=True)) for of in (exact, after)]
+        gaps = [
+            max(outputs_apart(ours, theirs)[0] for ours, theirs in zip(narrow, of, strict=True))
+            for of in (exact, after)
+        ]
         if GROWTH * gaps[1] <= gaps[0] and all(map(_alike, narrow, after, single, exact)):
             return [_of_rounding(side, names, dtype, (gaps[0], gaps[1]))]
     return []
@@ -124,7 +157,7 @@ def _alike(ours: Values, theirs: Values, single: Values, exact: Values) -> bool:
     )
 
 
-def _of_another(corners: PairModels, goal: Goal, inputs: Sequence[Any]) -> list[Cause]:
+def _of_another(corners: PairModels, goal: Goal) -> list[Cause]:
     """Explain weights that are not the other side's at all, by the same names: those of another training.
 
     Proved where the first side gives what the second does once it has the second's.
@@ -135,12 +168,12 @@ def _of_another(corners: PairModels, goal: Goal, inputs: Sequence[Any]) -> list[
     changes = {
         name: theirs[twin] for name, twin in twins.items() if twin and not np.array_equal(ours[name], theirs[twin])
     }
-    left = left_by(corners, goal, first, changes, inputs) if changes else None
+    left = goal.left(changes) if changes else None
     if left is None:
         return []
     names = [str(twins[name]) for name in changes]
     what = f"{second} has other numbers than {first} in {few(names)}; {first} with these gives the same"
-    where = names[0].rpartition(".")[0] if len(names) == 1 else ""
+    where = owner(names[0]) if len(names) == 1 else ""
     return [Cause("weights changed", where, what, "load the weights of one training in both", *left)]
 
 
@@ -158,18 +191,16 @@ def _common(one: str, other: str) -> int:
     return sum(1 for _ in takewhile(lambda parts: parts[0] == parts[1], both))
 
 
-def goal_of(corners: PairModels, side: str, other: str, inputs: Sequence[Any]) -> Goal:
+def goal_of(corners: PairModels, side: str, other: str) -> Goal:
     """Run a side and the other, with their own weights, on inputs: what the other's outputs have to be."""
     model, twin = corners.models[side, "float64"], corners.models[other, "float64"]
+    inputs = _inputs(corners)
     outputs = [model.outputs(one) for one in inputs]
-    before = max(_gap(twin.outputs(one), of)[0] for one, of in zip(inputs, outputs, strict=True))
+    before = max(outputs_apart(twin.outputs(one), of)[0] for one, of in zip(inputs, outputs, strict=True))
     # What a converter's own arithmetic may do: the outputs with every weight moved by float32's rounding.
-    model.write(jittered(model.parameters(), "float32", 0))
-    try:
-        moves = [_gap(model.outputs(one), of)[0] for one, of in zip(inputs, outputs, strict=True)]
-    finally:
-        model.copy_parameters_from(corners.models[side, "float32"])
-    return Goal(outputs, moves, before)
+    with _having(model, jittered(model.parameters(), "float32", 0), corners.models[side, "float32"]):
+        moves = [outputs_apart(model.outputs(one), of)[0] for one, of in zip(inputs, outputs, strict=True)]
+    return Goal(twin, corners.models[other, "float32"], inputs, outputs, moves, before)
 
 
 def _rounded(values: Values, whole: Values, dtype: str, folds: Folds) -> tuple[list[str], dict[str, Array]]:
@@ -190,49 +221,9 @@ def _rounded(values: Values, whole: Values, dtype: str, folds: Folds) -> tuple[l
 def _folds(corners: PairModels, side: str, inputs: Any, whole: Values, lower: Values) -> Values:
     """What a side's parameters are by its batch normalizations, as `folded`."""
     model = corners.models[side, "float32"]
-    return folded(model.layers, settings_of(model, inputs), whole, lower) if hasattr(model, "layers") else {}
+    return folds.folded(model.layers, settings_of(model, inputs), whole, lower) if hasattr(model, "layers") else {}
 
 
 def _is(array: Array, dtype: str) -> bool:
     """Whether all numbers of an array are numbers of a dtype."""
     return np.array_equal(round_to(array, dtype), array)
-
-
-def left_by(
-    corners: PairModels, goal: Goal, side: str, changes: Values, inputs: Sequence[Any]
-) -> tuple[float, float] | None:
-    """How far the outputs are apart before and after the changes; None where more than rounding error is left.
-
-    That of a converter's own arithmetic is allowed for: a sum of two biases is rounded.
-    """
-    model = corners.models[side, "float64"]
-    model.write({name: array.astype(np.float64) for name, array in changes.items()})
-    after = 0.0
-    try:
-        for one, outputs, moves in zip(inputs, goal.outputs, goal.moves, strict=False):
-            gap, limit = _gap(model.outputs(one), outputs)
-            if not gap <= max(limit, GROWTH * moves if np.isfinite(moves) else 0.0):
-                return None
-            after = max(after, gap)
-    finally:
-        model.copy_parameters_from(corners.models[side, "float32"])
-    # Of a model that draws at random anything is within what rounding seems to move.
-    return (goal.before, after) if GROWTH * after <= goal.before else None
-
-
-def left_cause(of: LeftOut, side: str, left: tuple[float, float]) -> Cause:
-    """The cause that parameters of a side were left in their order, which is proved."""
-    first = next(iter(of.values))
-    return Cause(
-        of.cause,
-        first.rpartition(".")[0],
-        f"{side} has {few([*of.values])} {of.told}",
-        f"{FIXES['order']} ({side})",
-        *left,
-    )
-
-
-def _gap(ours: Values, theirs: Values) -> tuple[float, float]:
-    """The largest difference of what floats, and what rounding error accounts for of it."""
-    gaps = [divergence(array, theirs[at]) for at, array in ours.items() if array.dtype.kind == "f"]
-    return max(gap.max_abs_diff for gap in gaps), max(judge_difference(gap, (0.0, 0.0))[1] for gap in gaps)

@@ -25,8 +25,7 @@ from parity.checks.determinism import First
 from parity.compare.judge import Verdict
 from parity.compare.messages import few
 from parity.diagnose import Cause
-from parity.diagnose.gaps import unlike
-from parity.diagnose.search import Explained
+from parity.diagnose.search import Explained, unlike
 from parity.dtypes import Array
 from parity.pair.models import PairModels
 from parity.pair.resting import resting

@@ -24,8 +24,7 @@ from parity.checks.reload import ids
 from parity.compare.judge import Verdict
 from parity.compare.messages import few
 from parity.diagnose import Cause
-from parity.diagnose.gaps import unlike
-from parity.diagnose.search import Candidate, Explained, proved
+from parity.diagnose.search import Candidate, Explained, proved, unlike
 from parity.diagnose.stages import configuration
 from parity.diagnose.stages.configuration import WHERE
 from parity.diagnose.stages.processes import hashed

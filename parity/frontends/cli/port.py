@@ -44,7 +44,7 @@ def port(
     from parity.checks import chosen, known
     from parity.checks.runner import count, prepare
     from parity.diagnose.relations import related
-    from parity.diagnose.stages.norm_folds import with_biases
+    from parity.diagnose.stages.folds import with_biases
     from parity.frontends.cli.progress import progress
     from parity.frontends.cli.rows import Rows
     from parity.frontends.ported import paired, taken

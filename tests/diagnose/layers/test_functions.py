@@ -7,9 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from parity.diagnose.layers.arrangements import arranged, rearranged
 from parity.diagnose.layers.functions import by_channel, of_each
-from parity.diagnose.layers.left_out import left_out
+from parity.diagnose.layers.orders import arranged, left_out, rearranged
 from parity.diagnose.relations import RUNS_ON, related
 
 

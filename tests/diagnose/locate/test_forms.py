@@ -185,7 +185,7 @@ def test_a_layer_called_once_more_is_told(pair):
 
     found = locate(built(pair, torch=again), IDS)
 
-    assert "torch calls it 2 times, tensorflow once" in {piece.unlike for piece in found.introduces}
+    assert "torch calls it twice, tensorflow once" in {piece.unlike for piece in found.introduces}
 
 
 def test_a_layer_that_two_hold_comes_once(small):

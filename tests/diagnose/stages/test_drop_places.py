@@ -10,7 +10,7 @@ from torch import nn
 
 from parity import Pair, strategies
 from parity.canonical.weights import Weights
-from parity.diagnose.stages import drop_places, drops
+from parity.diagnose.stages import drop_places
 from parity.pair.models import PairModels
 
 ROWS = np.random.default_rng(0).standard_normal((3, 6)).astype(np.float32)
@@ -144,8 +144,11 @@ def test_a_place_that_does_not_explain_what_is_drawn_is_no_cause(monkeypatch):
 def test_what_a_graph_drops_is_read_off_several_draws(monkeypatch):
     """The first drops nothing, and the second a whole axis more than it always does."""
     operation = SimpleNamespace(layer="drop")
-    draws = iter([[], [drops.Drop(operation, 0.2, 3, (1, 2))]] + [[drops.Drop(operation, 0.2, 3, (2,))]] * drops.DRAWS)
-    monkeypatch.setattr(drops, "_dropped_once", lambda *_: next(draws))
+    draws = iter(
+        [[], [drop_places.Drop(operation, 0.2, 3, (1, 2))]]
+        + [[drop_places.Drop(operation, 0.2, 3, (2,))]] * drop_places.DRAWS
+    )
+    monkeypatch.setattr(drop_places, "_dropped_once", lambda *_: next(draws))
     model = SimpleNamespace(record=lambda *_, **__: SimpleNamespace(trace=None))
 
-    assert drops.drawn_by(model, ROWS, None) == [drops.Drop(operation, 0.2, 3, (2,))]
+    assert drop_places.drawn_by(model, ROWS, None) == [drop_places.Drop(operation, 0.2, 3, (2,))]

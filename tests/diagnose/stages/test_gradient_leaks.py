@@ -2,7 +2,7 @@
 
 from parity.canonical.weights import Weights
 from parity.checks import masking
-from parity.diagnose.stages import gradient_leaks
+from parity.diagnose.stages import gradients
 from parity.selftest.faults.attention import FAULTS
 from parity.selftest.faults.inject_layers import holding, then
 from parity.strategies import Case
@@ -12,7 +12,7 @@ CASE = Case(Weights(5, 1.0), ((5, 6, 7, 7, 7, 5, 9), (8, 3, 7)))
 
 def explained(corners):
     targets = CASE.batch(corners.pad).targets
-    return gradient_leaks.explain(corners, CASE.weights, masking.views(corners, (CASE, 3)), targets)
+    return gradients.leaks(corners, CASE.weights, masking.views(corners, (CASE, 3)), targets)
 
 
 def test_the_operation_that_a_gradient_passes_through_is_named(corners):

@@ -10,7 +10,7 @@ from torch import nn
 
 from parity import Pair, ParityError, api
 from parity.diagnose.relations import related
-from parity.diagnose.stages.norm_folds import with_biases
+from parity.diagnose.stages.folds import with_biases
 from parity.strategies import arrays
 
 
