@@ -215,7 +215,7 @@ class Edit:
     leaves in order, tensors as arrays, and gives what stands there instead, a tensor as an array. With `take` the leaf
     is the run's value at that place, made earlier, which every `change` is told; behind the leaves it is told the
     values at the places `beside`. With `called` the operation is another of the same arguments; with `after` its result
-    is that of what it makes. With `turns` it ends a loop, of another number of turns. One that does not fit raises.
+    is that of what it makes. With `turns` it ends a loop, of another number of turns. An edit that does not fit raises.
     """
 
     operation: int

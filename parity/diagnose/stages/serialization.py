@@ -60,7 +60,7 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
             causes.update(((side, cause.name, cause.fix), cause) for cause in _counted(corners, side, example))
         if any(of == side for of, *_ in causes):
             continue
-        if not wrong and not isinstance(example, resume.Training) and (of := _by_hash(corners, side, example)):
+        if not wrong and isinstance(example, tuple) and (of := _by_hash(corners, side, example)):
             causes[side, of.name, of.fix] = of
             continue
         if wrong:
