@@ -210,6 +210,8 @@ def operations(examples: Examples, number: int = 0) -> list[DifferingOperation]:
     alignment = runs.alignment
     if not any(alignment.parted) and alignment.gap > alignment.limit:  # all numbers are there, in another order
         alignment = replace(runs, strict=True).alignment
+    if not any(alignment.parted) and alignment.gap > alignment.limit:  # an output is a number of the other's way
+        alignment.parted = alignment.last
     sides = enumerate(corners.pair.roles.items())
     return [of for at, (side, role) in sides for of in differing(side, _first(runs, alignment, at, role))]
 

@@ -139,6 +139,15 @@ class Alignment:
         first, second = (_first(trace, of) for trace, of in zip(self.traces, self.twins, strict=True))
         return first, second
 
+    @property
+    def last(self) -> tuple[tuple[Operation, ...], tuple[Operation, ...]]:
+        """Of each side: the operations that make the outputs of which the other side's have not the numbers."""
+        here, there = (trace.outputs for trace in self.traces)
+        unlike = [at for at, place in here.items() if at in there and there[at] not in self.twins[0].get(place, ())]
+        makers = [(trace.makers(), [trace.outputs[at] for at in unlike]) for trace in self.traces]
+        first, second = (tuple(of[place] for place in places if place in of) for of, places in makers)
+        return first, second
+
 
 def opposite(before: Alignment, after: Alignment, places: Iterable[int]) -> Operation | None:
     """TensorFlow's operation that stands in the place of what made these values of torch's, as an edit shows it.

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from parity.diagnose.operators.arguments import arguments, constants, together
 from parity.diagnose.operators.attention import interchanged, paired
-from parity.diagnose.operators.formulas import instead, scaled, scaled_along
+from parity.diagnose.operators.formulas import centred, instead, scaled, scaled_along
 from parity.diagnose.operators.masks import masked, opened, regrouped
 from parity.diagnose.operators.masks import others as other_masks
 from parity.diagnose.operators.moves import deferred, exchanged, moved, relocated, swapped
@@ -48,6 +48,7 @@ INSIDE: tuple[Kind, ...] = (
     ends,
     chosen,
     regrouped,
+    centred,
     paired,
     reordered,
     reversed_rows,

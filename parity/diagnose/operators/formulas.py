@@ -5,17 +5,19 @@ each place along an axis, where a number may be added too.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 
 from parity.backends.operations import Edit, Operation
 from parity.canonical.activations import FUNCTIONS, PROBABILITIES, Function, along, written
 from parity.diagnose.constants import SPARE
+from parity.diagnose.operators.names import PRODUCTS
 from parity.diagnose.operators.operands import LONE
-from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, always, at, called, cited, passed
+from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, always, at, called, cited, flat, passed
 from parity.diagnose.search import within
 from parity.dtypes import Array
 
@@ -96,6 +98,42 @@ def _left_out(spot: Spot, source: int, last: Operation, leaf: tuple[int, int]) -
         f"leave out {chain} in torch, or do the same in tensorflow",
         subject=f"{spot.operation.name} ... {last.name} in torch alone",
     )
+
+
+def centred(spot: Spot) -> Iterator[Proposal]:
+    """Propose that a mean of squares is the variance, of which the mean is subtracted first; or the other way round."""
+    of, makers = spot.operation, spot.run.trace.makers()
+    axes = tuple(axis for axis in flat([of.settings.get("dim")]) if type(axis) is int)
+    square = makers.get(of.operands[0]) if of.operands else None
+    if not axes or of.name not in ("mean", "var") or (of.name == "mean" and not _squares(square)):
+        return
+    source = square.operands[0] if of.name == "mean" and square is not None else of.operands[0]
+    keep, here = bool(of.settings.get("keepdim")), f"{called(of)}{spot.place}"
+    words = ["the mean of squares", "the variance, of which the mean is subtracted first"]
+    ours, theirs = words if of.name == "mean" else words[::-1]
+    yield Proposal(
+        always(Edit(spot.number, None, partial(_moment, of.name == "mean", axes, keep), beside=(source,))),
+        "variance",
+        f"torch's {here} makes {ours} of {spot.origin(source)}, and tensorflow {theirs}{spot.by}",
+        "divide by the same on both sides: RMSNorm and RMSNormalization by the root of the mean of squares, LayerNorm "
+        "and LayerNormalization by that of the variance",
+        subject=f"{theirs.partition(',')[0]} in tensorflow",
+    )
+
+
+def _squares(operation: Operation | None) -> bool:
+    """Whether an operation makes squares of what it takes."""
+    if operation is None:
+        return False
+    twice = operation.name in PRODUCTS and len(operation.operands) > len({*operation.operands})
+    power = operation.name in ("pow", "__pow__") and operation.settings.get("exponent", 0) == 2
+    return operation.name == "square" or twice or power
+
+
+def _moment(centre: bool, axes: tuple[int, ...], keep: bool, arguments: Sequence[Any]) -> Array:
+    x: Array = arguments[-1]
+    middle = x.mean(axes, keepdims=True) if centre else 0.0
+    return np.asarray(np.square(x - middle).mean(axes, keepdims=keep))
 
 
 def _chain(spot: Spot, source: int) -> list[int]:

@@ -41,6 +41,12 @@ HALF = 0.5  # of its places, in less of which an inverted mask is the other
 SMALL = 0.05  # no more than this an added constant is taken for an epsilon
 
 
+def bare(name: str) -> str:
+    """An operation's name as both frameworks may have it: "sub" of __sub__ and Sub, "add" of AddV2."""
+    name = name.strip("_").lower().rstrip("0123456789").removesuffix("v")
+    return {"squareddifference": "square", "realdiv": "div", "true_divide": "div", "multiply": "mul"}.get(name, name)
+
+
 def of_argument(operation: Operation, argument: str, value: Any, other: Any) -> str:
     """The cause's name where an argument of an operation has another value."""
     numbers = argument != "alpha" and all(type(one) in (int, float) for one in (value, other))

@@ -51,6 +51,7 @@ def omitted(spot: Spot) -> Iterator[Proposal]:
                 f"do {called(operation)}{by} in tensorflow too{at(spot.parted[0]) if spot.parted else ''}, or leave it "
                 f"out in torch{spot.place}",
                 subject=f"{operation.name} in torch alone",
+                without=operation.name,
             )
 
 

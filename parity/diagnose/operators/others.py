@@ -11,17 +11,7 @@ import numpy as np
 from parity.backends.operations import Edit, Operation, Trace, Value
 from parity.diagnose.operators.names import hides, of_omission
 from parity.diagnose.operators.orders import layout, layouts_of
-from parity.diagnose.operators.proposal import (
-    NEAR,
-    Proposal,
-    Spot,
-    always,
-    at,
-    changed,
-    cited,
-    constant,
-    origin,
-)
+from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, always, at, changed, cited, constant, origin
 from parity.diagnose.search import within
 from parity.dtypes import Array
 
@@ -71,6 +61,7 @@ def inserted(spot: Spot) -> Iterator[Proposal]:
                         other.layer,
                         f"{other.name} in tensorflow alone",
                         behind=place,
+                        brings=[other.name],
                     )
 
 
@@ -102,6 +93,7 @@ def prefixed(spot: Spot) -> Iterator[Proposal]:
                     region[-1].layer,
                     f"{region[-1].name} ... {region[0].name} in tensorflow alone",
                     behind=place,
+                    brings=[one.name for one in region],
                 )
 
 

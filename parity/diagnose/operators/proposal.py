@@ -15,7 +15,7 @@ import numpy as np
 from parity.backends.operations import Edit, Editable, Leaf, Operation, Trace, Value
 from parity.checks.results import Cause
 from parity.diagnose.operators.align import Alignment
-from parity.diagnose.operators.names import RECURRENT
+from parity.diagnose.operators.names import RECURRENT, bare
 from parity.dtypes import Array
 
 # Arguments of operations that nobody chooses.
@@ -42,6 +42,7 @@ class Proposal:
     that of the first operation that is edited, `subject` the thing itself where the name is of a kind. What fits
     much is `only` a cause "alone", or the "last" of several, on which nothing is built. What puts a value of
     TensorFlow's into torch's run does so behind the value at place `behind`, which has to mean the same on both sides.
+    `without` is the name of torch's operation that is left out, `brings` those of TensorFlow's that are put in.
     """
 
     made: Callable[[Trace], Sequence[Edit]]
@@ -52,6 +53,8 @@ class Proposal:
     subject: str = ""
     only: str = ""
     behind: int | None = None
+    without: str = ""
+    brings: Sequence[str] = ()
 
 
 @dataclass
@@ -252,6 +255,12 @@ def opposed(texts: Sequence[str], operation: Operation | None) -> list[str]:
 def always(*edits: Edit) -> Callable[[Trace], Sequence[Edit]]:
     """Edits for any run: they take nothing of TensorFlow's."""
     return lambda _: edits
+
+
+def contrary(proposals: Sequence[Proposal]) -> bool:
+    """Whether together they leave out an operation of torch's and put in the same of TensorFlow's: none is missing."""
+    lost = {bare(one.without) for one in proposals if one.without}
+    return not lost.isdisjoint(bare(name) for one in proposals for name in one.brings)
 
 
 def constant(number: int, at: int | str | None, value: Any) -> Edit:

@@ -22,7 +22,7 @@ from parity.diagnose.operators.attention import named
 from parity.diagnose.operators.families import LOOSE, MOVES, ORDERS, WHOLE, Kind, each, in_turn, levels
 from parity.diagnose.operators.likeness import orphaned, strain
 from parity.diagnose.operators.others import prefixed, replaced
-from parity.diagnose.operators.proposal import Proposal, Spot, opposed
+from parity.diagnose.operators.proposal import Proposal, Spot, contrary, opposed
 from parity.diagnose.operators.walks import reached, takers
 from parity.dtypes import Array
 
@@ -112,7 +112,7 @@ def _step(
             closings, at = [], level
         if runs.work[0] <= 0:
             break
-        if chosen and proposal.only == "alone":
+        if chosen and (proposal.only == "alone" or contrary([*chosen, proposal])):
             continue
         gap, limit = left(runs, [*chosen, proposal])
         if np.isinf(gap) and not gained:  # an edit that cannot be made, or makes nothing that is compared
