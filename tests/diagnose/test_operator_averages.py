@@ -1,4 +1,4 @@
-"""A mean over all that counts, and the mean of each row's own, as a proved cause."""
+"""A mean over all that counts, and the mean of each row's own; a variance for a mean of squares: proved causes."""
 
 import pytest
 import tensorflow as tf
@@ -56,3 +56,36 @@ def test_a_mean_of_each_rows_own_is_a_reduction(ours, theirs, words):
 
 def test_means_that_are_taken_alike_have_no_cause():
     assert found(pair(by_row, by_row_there)) == ([], [])
+
+
+def by_squares(x):
+    return x / torch.sqrt(x.square().mean(1, keepdim=True) + 1e-3)
+
+
+def by_variance(x):
+    return x / torch.sqrt(x.var(1, correction=0, keepdim=True) + 1e-3)
+
+
+def by_squares_there(x):
+    return x / tf.sqrt(tf.reduce_mean(tf.square(x), 3, keepdims=True) + 1e-3)
+
+
+def by_variance_there(x):
+    return x / tf.sqrt(tf.math.reduce_variance(x, 3, keepdims=True) + 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "words"),
+    [
+        (by_squares, by_variance_there, "makes the mean of squares of the result of conv, and tensorflow the variance"),
+        (by_variance, by_squares_there, "makes the variance of the result of conv, and tensorflow the mean of squares"),
+        (lambda x: torch.nn.functional.rms_norm(x, (4,), eps=1e-3), None, "inside rms_norm"),
+    ],
+    ids=["squares", "variance", "inside"],
+)
+def test_a_variance_for_a_mean_of_squares_is_told_so(ours, theirs, words):
+    theirs = theirs or (lambda x: x / tf.sqrt(tf.math.reduce_variance(x, 2, keepdims=True) + 1e-3))
+    _, [cause] = found(pair(ours, theirs))
+
+    assert cause.name == "variance"
+    assert words in cause.told

@@ -2,18 +2,24 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import torch
+from torch import nn
 
+from parity import Pair
 from parity.backends.operations import Edit
+from parity.diagnose import operators
 from parity.diagnose.operators import families
 from parity.diagnose.operators.examples import recorded
 from parity.diagnose.operators.likeness import orphaned
 from parity.diagnose.operators.operands import functions, of_results
 from parity.diagnose.operators.orders import orders, taken
-from parity.diagnose.operators.proposal import Proposal, Spot
+from parity.diagnose.operators.proposal import Proposal, Spot, contrary
+from parity.pair.models import PairModels
+from parity.strategies import arrays
 from tests.helpers.between import found, given, pair
 
 
@@ -178,3 +184,44 @@ def test_edits_that_leave_what_torch_does_unused_are_known():
     assert orphaned(run, [Edit(joined, difference, take=before)])  # the difference is not taken any more
     assert not orphaned(run, [Edit(joined, difference, take=run.leaves(joined)[difference].place)])
     assert not orphaned(run, [Edit(joined, after=np.sin)])
+
+
+def proposed(**more):
+    return Proposal(lambda _: (), "extra operation", "", "", **more)
+
+
+def test_what_one_edit_leaves_out_and_another_puts_in_is_not_missing_on_either_side():
+    assert contrary([proposed(without="square"), proposed(brings=["Sub", "SquaredDifference", "Mean"])])
+    assert contrary([proposed(without="__add__"), proposed(brings=["AddV2"])])
+    assert not contrary([proposed(without="square"), proposed(brings=["Sub", "Mean"])])
+    assert not contrary([proposed(without="square"), proposed(without="square")])
+
+
+class Halved(nn.Module):
+    """Whose output is a number on the other side's way to its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.own = nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.own(x) * 2.0 * 0.5
+
+
+class Doubled(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.own = keras.layers.Dense(3, name="own")
+
+    def call(self, x):
+        return self.own(x) * 2.0
+
+
+def test_an_output_that_is_a_number_of_the_other_sides_way_has_a_place():
+    corners = PairModels(Pair("half", Halved, Doubled, inputs=arrays(5)))
+    places = operators.operations(operators.Examples(corners, given(corners, 1.0)))
+
+    assert [(one.side, one.code) for one in places] == [
+        ("torch", "return self.own(x) * 2.0 * 0.5"),
+        ("tensorflow", "return self.own(x) * 2.0"),
+    ]

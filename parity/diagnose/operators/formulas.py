@@ -109,7 +109,7 @@ def centred(spot: Spot) -> Iterator[Proposal]:
         return
     source = square.operands[0] if of.name == "mean" and square is not None else of.operands[0]
     keep, here = bool(of.settings.get("keepdim")), f"{called(of)}{spot.place}"
-    words = ["the mean of squares", "the variance, of which the mean is subtracted first"]
+    words = ["the mean of squares", "the variance"]
     ours, theirs = words if of.name == "mean" else words[::-1]
     yield Proposal(
         always(Edit(spot.number, None, partial(_moment, of.name == "mean", axes, keep), beside=(source,))),
@@ -117,7 +117,7 @@ def centred(spot: Spot) -> Iterator[Proposal]:
         f"torch's {here} makes {ours} of {spot.origin(source)}, and tensorflow {theirs}{spot.by}",
         "divide by the same on both sides: RMSNorm and RMSNormalization by the root of the mean of squares, LayerNorm "
         "and LayerNormalization by that of the variance",
-        subject=f"{theirs.partition(',')[0]} in tensorflow",
+        subject=f"{theirs} in tensorflow",
     )
 
 
