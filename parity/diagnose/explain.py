@@ -37,7 +37,7 @@ from parity.diagnose.stages import (
     serialization,
     tokenizer,
 )
-from parity.diagnose.wording import named
+from parity.diagnose.wording import named, with_computed
 from parity.errors import ERRORS, reason
 from parity.inputs.arrays import Sample
 from parity.pair.models import PairModels
@@ -62,7 +62,8 @@ def diagnose(corners: PairModels, outcome: Outcome) -> Diagnosis:
         diagnosis = _diagnosed(corners, outcome)
         if stage_of(checks.named(outcome.name)) is Stage.GRADIENTS and not diagnosis.operations:
             diagnosis = backward(corners, outcome.findings[0].given, diagnosis)
-        return named(diagnosis, corners.sides)
+        computed = {n: how for model in corners.models.values() for n, how in getattr(model, "computed", {}).items()}
+        return named(with_computed(diagnosis, computed), corners.sides)
     except ERRORS as error:
         corners.forget()
         stage = stage_of(checks.named(outcome.name))

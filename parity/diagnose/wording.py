@@ -5,6 +5,7 @@ called otherwise, these words are exchanged for their names, once, when the sear
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from parity.checks.results import BETWEEN, weaker
@@ -32,6 +33,19 @@ def named(diagnosis: Diagnosis, sides: tuple[str, str]) -> Diagnosis:
         for cause in diagnosis.causes
     )
     return replace(diagnosis, causes=causes, ruled_out=tuple(map(said, diagnosis.ruled_out)))
+
+
+def with_computed(diagnosis: Diagnosis, computed: Mapping[str, str]) -> Diagnosis:
+    """Add to each cause in a layer that computes a weight that it does: what makes it is not looked into.
+
+    `computed` is each such variable's own name -> what computes it, of both sides.
+    """
+    causes = []
+    for cause in diagnosis.causes:
+        names = (name for name in computed if cause.where and name.rpartition(".")[0] == cause.where)
+        more = "".join(f"; {name} is what {computed[name]} has computed, and is taken as it is" for name in names)
+        causes.append(replace(cause, told=cause.told + more))
+    return replace(diagnosis, causes=tuple(causes))
 
 
 def why(corners: PairModels, diagnosis: Diagnosis, verdict: Verdict | None = None) -> tuple[str, ...]:

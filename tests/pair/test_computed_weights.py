@@ -14,6 +14,7 @@ from parity.backends import load
 from parity.backends.build import Build
 from parity.canonical.weights import Weights
 from parity.checks import calls, conversion, forward, gradients, runner, weights
+from parity.diagnose.explain import diagnose
 from parity.errors import ParityError
 from parity.inputs.batch import Batch
 from parity.pair.models import PairModels
@@ -205,3 +206,37 @@ def test_a_weight_norm_that_was_folded_in_float64_is_rounding():
 
 def test_a_weight_norm_that_was_folded_otherwise_differs():
     assert converted(lambda weight: weight * (1 + 2**-20)).verdict == "different"
+
+
+class Upper(nn.Module):
+    def forward(self, weight):
+        return weight.triu() + weight.triu(1).mT
+
+
+class KerasUpper(keras.layers.Layer):
+    """As a linear layer with `Upper`, but that the other triangle has the other sign."""
+
+    def __init__(self):
+        super().__init__()
+        self.w, self.b = self.add_weight(shape=(6, 6), name="w"), self.add_weight(shape=(6,), name="b")
+
+    def call(self, x):
+        ops = keras.ops
+        return x @ (ops.triu(self.w) - ops.transpose(ops.triu(self.w, 1))) + self.b
+
+
+def test_what_torch_computes_and_the_other_side_computes_otherwise_is_not_said_to_be_missing_in_torch_alone():
+    def in_torch():
+        model = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 2))
+        parametrize.register_parametrization(model[0], "weight", Upper())
+        return model
+
+    def in_keras():
+        layers = [KerasUpper(), keras.layers.Activation("tanh"), keras.layers.Dense(2)]
+        return keras.Sequential([keras.Input((6,)), *layers])
+
+    corners = PairModels(Pair("upper", in_torch, in_keras, inputs=strategies.arrays(6)))
+    causes = diagnose(corners, runner.run_check(forward, corners, 0, 2, "")).causes
+
+    assert all("0.weight is what Upper has computed, and is taken as it is" in cause.told for cause in causes)
+    assert causes
