@@ -107,6 +107,9 @@ def _by_layers(corners: PairModels, check: ModuleType | None, example: Any) -> D
             return diagnosed(causes)
         located_layers, diagnosis = located(corners, ids, training, whole=training)
         if located_layers.introduces:
+            # What nothing was asked of before `forward` keeps nothing from it.
+            if check is not checks.forward and not training and (causes := one_side.aged(corners, ids)):
+                return replace(diagnosis, causes=tuple(causes))
             diagnosis = diagnosis if training else by_operation(corners, diagnosis, Sample(weights, ids))
             return diagnosis if stage is Stage.GRADIENTS else of_gradients(corners, located_layers, diagnosis, example)
     if stage is Stage.OUTPUTS and (reason := inputs.parted(corners, ids, located_layers)):

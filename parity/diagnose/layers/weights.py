@@ -36,7 +36,7 @@ FIXES = {
         "multiply the kernel by gain / sqrt(variance + epsilon), and make the bias (bias - mean) times that plus the "
         "norm's bias"
     ),
-    "kernel backwards": "keep the order of the kernel in time: neither framework reverses it",
+    "kernel backwards": "keep the order of the kernel in time and space: neither framework reverses it",
 }
 
 PARTS = ("query", "key", "value")  # of an attention, as they are stacked

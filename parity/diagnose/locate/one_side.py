@@ -4,7 +4,7 @@ Two runs of one model are compared in the order of its calls: the first array th
 that should agree is what introduces the difference.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,8 @@ from parity.diagnose import Cause
 from parity.diagnose.locate import linked
 from parity.dtypes import Array, Inputs
 from parity.pair.models import PairModels
+
+KEPT = "add_weight(trainable=False) in Keras, register_buffer in torch"
 
 
 @dataclass
@@ -92,6 +94,37 @@ def _changing(corners: PairModels, side: str, ids: Inputs) -> Iterator[Cause]:
         description = f"{side} changes its {' and '.join(name.rpartition('.')[2] for name in own)} when it is called"
         off = corners.backends[side].OFF
         yield Cause("training mode", path, description, f"leave training mode off there: {off}", gaps[0], gaps[1])
+
+
+def aged(corners: PairModels, inputs: Inputs) -> list[Cause]:
+    """Why a side gives other outputs than it did at first: it keeps something from call to call that is not put back.
+
+    Proved where one built anew, with the same weights, gives the other side's outputs.
+    """
+    if corners.lean:  # which has no room for another model
+        return []
+    models = {side: corners.widest(side) for side in corners.sides}
+    outputs = {side: model.outputs(inputs) for side, model in models.items()}
+    causes = []
+    for side, other in (corners.sides, corners.sides[::-1]):
+        anew = corners.backends[side].Model(corners.builds[side], models[side].dtype, corners.pad)
+        anew.write(models[side].read())
+        (before, limit), (after, _) = (_unlike(of, outputs[other]) for of in (outputs[side], anew.outputs(inputs)))
+        if after <= limit < before:
+            description = (
+                f"{side} gives another result than one that is built anew with the same weights, which gives what "
+                f"{other} does: it keeps something from call to call that is no weight of it, as a count of steps"
+            )
+            fix = f"make what {side} keeps a weight that is not trained ({KEPT}), so that it is saved and put back"
+            causes.append(Cause("state kept", "", description, fix, before, after))
+    return causes
+
+
+def _unlike(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> tuple[float, float]:
+    """The largest difference of outputs, and the largest limit by rounding."""
+    gaps = [divergence(array, theirs[at]) for at, array in ours.items() if array.dtype.kind == "f" and at in theirs]
+    limits = (judge_difference(gap, (0.0, 0.0))[1] for gap in gaps)
+    return max((gap.max_abs_diff for gap in gaps), default=0.0), max(limits, default=0.0)
 
 
 def drawing(corners: PairModels, sides: Sequence[str], at: tuple[Weights, Inputs]) -> list[Cause]:

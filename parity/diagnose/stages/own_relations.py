@@ -103,7 +103,13 @@ def _of_values(group: list[Origins], port: Values, source: Values) -> Iterator[C
 def _order(view: Array, array: Array) -> tuple[str, str] | None:
     """What the order is called in which an array has the numbers of another, and how it is told; None if by no name."""
     relations = (of for of in ordered("dense", "", view, array) if np.array_equal(of.made, array))
-    return next(((of.cause, of.told) for of in relations), None)
+    if named := next(((of.cause, of.told) for of in relations), None):
+        return named
+    long = [axis for axis, length in enumerate(view.shape) if length > 1]
+    for axes in (of for size in range(1, len(long) + 1) for of in combinations(long, size)):
+        if np.array_equal(np.flip(view, axes), array):
+            return "kernel backwards", f"backwards along ax{'e' if len(axes) > 1 else 'i'}s {', '.join(map(str, axes))}"
+    return None
 
 
 def _ordered(every: Sequence[Origins], port: Values, source: Values) -> Iterator[Change]:

@@ -189,6 +189,14 @@ def test_blocks_in_another_order_are_no_single_values(blocks, cause):
     assert [of.cause for of in ordered("dense", "", array, gates(array, blocks))] == [cause]
 
 
+@pytest.mark.parametrize(("axes", "words"), [((0, 1), "axes 0, 1"), ((1,), "axis 1")])
+def test_a_kernel_that_was_turned_round_is_backwards(axes, words):
+    wanted = {"conv.kernel": drawn(3, 3, 2, 4), "other.kernel": drawn(3, 3, 2, 4)}
+    port = {**wanted, "conv.kernel": np.flip(wanted["conv.kernel"], axes)}
+
+    assert ("kernel backwards", f"backwards along {words}") in proposed(port, wanted, wanted)
+
+
 class Shipped:
     """A model that gives parameters and takes them, as the model of a shipped file: it has no layers."""
 
