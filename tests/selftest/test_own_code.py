@@ -11,7 +11,7 @@ from parity.selftest.faults.pairs import OWN
 
 FAULTS = {fault.name: fault for fault in own_code.FAULTS}
 WORDS = {
-    "padding at the other end": ("pad=[0, 2, 0, 1]", "pad=[2, 0, 1, 0]"),
+    "padding at the other end": ("pad=[0, 2, 0, 1]", "tensorflow 1 before and 0 behind, 2 before and 0 behind"),
     "the edge doubled for reflected": ("mode=reflect", "a reflection with the edge doubled"),
     "another bound": ("min=-0.5", "min=-0.25, max=0.25"),
     "waves that begin at one": ("arange(start=1", "one lower"),

@@ -69,7 +69,9 @@ FAULTS: tuple[Fault, ...] = (
     picture("reflected for a padding of zeros", "padded", {"mode": "reflect"}, MORE, ARGUMENT),
     picture("the edge doubled for reflected", "padded", {"mode": "reflect"}, {"mode": "SYMMETRIC"}, ARGUMENT),
     picture("rows padded as columns", "padded", {"pad": (1, 1, 2, 2)}, MORE, ARGUMENT),
-    picture("padding at the other end", "padded", {"pad": (0, 2, 0, 1)}, {"rows": (1, 0), "columns": (2, 0)}, ARGUMENT),
+    picture(
+        "padding at the other end", "padded", {"pad": (0, 2, 0, 1)}, {"rows": (1, 0), "columns": (2, 0)}, "padding"
+    ),
     picture("padded by ones", "padded", {"value": 1.0}, MORE, ARGUMENT),
     picture("cropped one row further", "cropped", MORE, {"start": 0, "end": 8}, ARGUMENT),
     picture("the odd rows for the even", "every_second", MORE, {"start": 1}, ARGUMENT),
