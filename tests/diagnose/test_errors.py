@@ -175,6 +175,7 @@ STEPS = {
     "specimen": "forward",
     "batch_of": "forward",
     "one_side.unsteady": "forward",
+    "one_side.aged": "gradients",
     "modes.explain": "calls",
     "located": "forward",
     "hidden": "padding",
@@ -200,7 +201,8 @@ def test_a_diagnosis_that_raises_leaves_the_finding(step, check, monkeypatch, va
     monkeypatch.setattr(CORNERS, "ensure", lambda _: None, raising=False)
     for name, found in {"specimen": (0, 0), "batch_of": (0, 0), "hidden": []}.items():
         monkeypatch.setattr(explain, name, lambda *_, found=found: found)
-    monkeypatch.setattr(explain.one_side, "unsteady", lambda *_: [])
+    for steady in ("unsteady", "aged"):
+        monkeypatch.setattr(explain.one_side, steady, lambda *_: [])
     first = [DifferingOperation("torch", "add()", "head")] if check != "gradients" else []
     monkeypatch.setattr(explain.operators, "operations", lambda *_: first)
     monkeypatch.setattr(explain.pulls, "placed", lambda *given: given[-1])
@@ -234,7 +236,8 @@ def test_what_could_not_be_compared_is_told_where_nothing_is_located(monkeypatch
         monkeypatch.setattr(explain, name, lambda *_, given=given: given)
     monkeypatch.setattr(located, "locate", lambda *_: found)
     monkeypatch.setattr(located, "segments", lambda *_: [])
-    monkeypatch.setattr(explain.one_side, "unsteady", lambda *_: [])
+    for steady in ("unsteady", "aged"):
+        monkeypatch.setattr(explain.one_side, steady, lambda *_: [])
     outcome = Outcome("batching", "The claim.")
     outcome.findings.append(Finding("batching", "number differs", "1", "parity check toy", given=(1, 2)))
 
