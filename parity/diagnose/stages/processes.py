@@ -43,7 +43,6 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
     for side in corners.builds:
         with resting(corners):
             cause, reason = _explained(corners, side, example)
-            cause = cause or hashed(side, WHERE, _trained, *_arguments(corners, side, example))
         if cause is not None:
             causes.append(cause)
         else:
@@ -54,11 +53,16 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
 
 
 def _explained(corners: PairModels, side: str, example: Any) -> tuple[Cause | None, str]:
-    """What a side's training draws from, and what was ruled out where that is not proved."""
+    """What a side's training draws from, or that another process has another order; and what was ruled out if neither
+    is proved.
+    """
     runs = [*_repeated(corners, side, example, contextlib.nullcontext)]
     apart = [unlike(runs[0], run) for run in runs]
     if not any(apart):
-        return None, f"{side}: trained again in one process it comes to the same bits"
+        arguments = _arguments(corners, side, example)
+        differs = unlike(runs[0], process.fresh(_trained, *arguments))
+        cause = hashed(side, WHERE, _trained, *arguments) if differs else None
+        return cause, f"{side}: trained again in one process it comes to the same bits"
     differing = f"{side} comes to other bits each time, of {_places(side, runs[0], runs[int(np.argmax(apart))])}"
     for name, source in _sources(corners, side):
         again = _repeated(corners, side, example, source)

@@ -1,6 +1,7 @@
 """A training that draws is repeated with each source of random numbers held alike: the one that mattered is named."""
 
 import random
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,8 +25,8 @@ DRAWS = {
 KERNELS = iter(range(10**6))
 
 
-def explained(corners, monkeypatch, draw):
-    """What is said of trainings whose every loss has something drawn added."""
+def explained(corners, monkeypatch, draw, fresh=lambda run, *arguments: run(*arguments)):
+    """What is said of trainings whose every loss has something drawn added, in a `fresh` process, too."""
     kind = type(corners.models["torch", "float32"])
     build = kind.trainer
 
@@ -36,6 +37,7 @@ def explained(corners, monkeypatch, draw):
         return trainer
 
     monkeypatch.setattr(kind, "trainer", noisy)
+    monkeypatch.setattr(process, "fresh", fresh)
     return processes.explain(corners, CASE, VERDICT)
 
 
@@ -104,7 +106,7 @@ def test_a_training_that_goes_by_hashes_has_that_cause(corners, monkeypatch):
         return run(*arguments) | ({"torch losses": np.array([seed])} if "torch losses" in run(*arguments) else {})
 
     monkeypatch.setattr(process, "rehashed", rehashed)
-    [cause], ruled_out = explained(corners, monkeypatch, lambda: 1)
+    [cause], ruled_out = explained(corners, monkeypatch, lambda: 1, partial(rehashed, 1))
 
     assert cause.name == "hash order"
     assert ruled_out == ["tensorflow: trained again in one process it comes to the same bits"]
