@@ -10,7 +10,9 @@ from torch import nn
 from parity import Pair, strategies
 from parity.diagnose import operators
 from parity.diagnose.operators import search
-from parity.diagnose.operators.proposal import Proposal, always
+from parity.diagnose.operators.examples import recorded
+from parity.diagnose.operators.moves import moved, relocated
+from parity.diagnose.operators.proposal import Proposal, Spot, always
 from parity.pair.models import PairModels
 from tests.helpers.between import found, given, pair
 
@@ -244,3 +246,17 @@ def test_an_edit_that_is_not_needed_is_left_out():
     idle = Proposal(always(), "argument", "nothing", "nothing")
 
     assert examples.needed([idle, *chosen], 0, "") == chosen
+
+
+def test_what_is_inside_of_a_function_is_not_done_elsewhere():
+    """The epsilon of a norm, added before a sign, would make the sign of zeros another."""
+    corners = pair(lambda x: torch.nn.functional.layer_norm(x, (4,)) + x.relu().sign(), tf.sign)
+    runs = recorded(corners, *given(corners, 1.0)[0], form="unfused")
+    numbers = range(len(runs.run.trace.operations))
+    spots = [Spot(runs.run, number, runs.alignment, runs.alignment.parted[1]) for number in numbers]
+    outside = [spot for spot in spots if not spot.operation.part_of]
+    told = [proposal.told for spot in outside for kind in (moved, relocated) for proposal in kind(spot)]
+
+    assert len(outside) < len(spots)
+    assert any("relu" in words for words in told)
+    assert not any("inside layer_norm" in words.partition(" before torch's ")[0] for words in told)

@@ -117,7 +117,8 @@ def _through_others(spot: Spot) -> Iterator[tuple[int, int, list[Edit]]]:
     for number in range(max(0, spot.number - NEAR), min(len(operations), spot.number + NEAR)):
         other = operations[number]
         key = other.name, other.layer, str(other.settings)
-        if number == spot.number or key in seen or not _passes(spot, number):
+        whole = other.part_of == spot.operation.part_of  # what is inside of a function nobody does elsewhere
+        if number == spot.number or key in seen or not whole or not _passes(spot, number):
             continue
         seen.add(key)
         for leaf, array in spot.arrays.items():

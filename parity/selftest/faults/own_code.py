@@ -76,7 +76,7 @@ FAULTS: tuple[Fault, ...] = (
     picture("cropped one row further", "cropped", MORE, {"start": 0, "end": 8}, ARGUMENT),
     picture("the odd rows for the even", "every_second", MORE, {"start": 1}, ARGUMENT),
     picture("upside down for the other way round", "flipped", {"axis": 2}, MORE, ARGUMENT),
-    picture("rows for columns", "turned", MORE, {"turn": False}, EXTRA),
+    picture("rows for columns", "turned", MORE, {"turn": False}, EXTRA, also=ORDER),
     picture("two halves in each other's place", "halves_joined", {"first": 1}, MORE, OPERAND),
     picture("the gate for what it lets pass", "gated", MORE, {"gate": 0}, ORDER),
     # another shape of a reshape is another order of what it lays out
@@ -105,7 +105,7 @@ FAULTS: tuple[Fault, ...] = (
     series("waves of another base", "with_positions", {"base": 1e3}, MORE, ARGUMENT),
     # the axis along which two are stacked is how they lie once it is flattened
     series("sine and cosine in turn", "with_positions", MORE, {"paired": True}, ARGUMENT, also=LAYOUT),
-    series("pairs turned that are no neighbours", "rotated", {"paired": True}, MORE, ARGUMENT),
+    series("pairs turned that are no neighbours", "rotated", {"paired": True}, MORE, ARGUMENT, also="rotary halves"),
     series("another scale of one's own scores", "attended", {"scale": 12**-0.5}, {"scale": 0.5}, "attention scale"),
     series("the place itself hidden", "attended", {"diagonal": 0}, MORE, "mask offset"),
     series("what is seen hidden", "attended", MORE, {"hidden": False}, OPERAND),
@@ -150,7 +150,7 @@ FAULTS: tuple[Fault, ...] = (
     series("the norm behind the sum in own code", "terms.normed_before", MORE, {"before": False}, "norm placement"),
     series("the share and its rest exchanged", "terms.smoothed", {"share": 0.1}, MORE, "scale"),
     series("differences the other way round", "terms.differences", MORE, {"forward": False}, ORDER),
-    series("what is to come seen by a convolution", "terms.causal", {"left": 1, "right": 1}, MORE, ARGUMENT),
+    series("what is to come seen by a convolution", "terms.causal", {"left": 1, "right": 1}, MORE, "padding"),
     series("inputs that are not enlarged", "terms.enlarged", MORE, {"factor": 1.0}, "scale"),
     series("the other branch made smaller", "terms.scaled_branch", {"branch": False}, MORE, OPERAND),
     series("a logarithm of one more", "terms.logarithm", MORE, {"one": False}, OPERATION),
