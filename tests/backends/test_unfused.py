@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from parity.backends.torch.unfused import PARTS
+from parity.backends.torch import signatures
+from parity.backends.torch.unfused import PARTS, Recording
 
 RANDOM = torch.Generator().manual_seed(0)
 
@@ -15,7 +16,7 @@ def drawn(*shape):
     return torch.randn(*shape, dtype=torch.float64, generator=RANDOM)
 
 
-X, Y, W = drawn(3, 4, 6), drawn(3, 4, 6), drawn(4)
+X, Y, W, BIAS = drawn(3, 4, 6), drawn(3, 4, 6), drawn(4), drawn(4, 4)
 SHARES, OTHERS = drawn(3, 4, 6).sigmoid(), drawn(3, 4, 6).softmax(1)
 CLASSES = torch.randint(4, (3, 6), generator=RANDOM)
 SIGNS = torch.tensor([[1.0, -1, 1, -1]] * 3, dtype=torch.float64)
@@ -31,7 +32,7 @@ CLASSIFIED = [
 CALLS = {
     "scaled_dot_product_attention": [
         {"query": X, "key": Y, "value": Y} | more
-        for more in ({}, {"is_causal": True}, {"scale": 0.3}, {"attn_mask": SEEN[:4, :4]}, {"attn_mask": drawn(4, 4)})
+        for more in ({}, {"is_causal": True}, {"scale": 0.3}, {"attn_mask": SEEN[:4, :4]}, {"attn_mask": BIAS})
     ],
     "normalize": [{"input": X}, {"input": X, "dim": -1, "eps": 2.0}],
     "cosine_similarity": [{"x1": X, "x2": Y}, {"x1": X, "x2": Y, "dim": -1, "eps": 3.0}],
@@ -121,18 +122,79 @@ def test_a_formula_makes_what_its_function_makes(name):
     for arguments in CALLS[name]:
         result = PARTS[name](**arguments)
 
-        torch.testing.assert_close(result, function(**arguments), rtol=0, atol=1e-13, msg=str(arguments))
+        torch.testing.assert_close(
+            result, function(**arguments), rtol=0, atol=1e-13, equal_nan=True, msg=str(arguments)
+        )
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_formula_takes_the_arguments_of_its_function(name):
-    """By name and in order, with its defaults, wherever Python can read them."""
+def test_what_a_formula_takes_its_function_takes_with_the_same_default(name):
     function = getattr(functional, name, None) or getattr(torch, name)
-    try:
-        theirs = inspect.signature(function).parameters.values()
-    except ValueError:  # written in C++
-        theirs = ()
-    ours = inspect.signature(PARTS[name]).parameters
-    known = [of for of in theirs if of.kind is not of.VAR_KEYWORD]
+    for arguments in CALLS[name]:
+        theirs = signatures.known(function, [*arguments.values()][:1], [*arguments][1:])
+        ours = {
+            of.name: of.default for of in inspect.signature(PARTS[name]).parameters.values() if of.default != of.empty
+        }
 
-    assert [(of.name, of.default) for of in known] == [(of, ours[of].default) for of in ours][: len(known)]
+        assert {of: theirs.get(of, default) for of, default in ours.items()} == ours
+
+
+def recorded(call):
+    """(Name, of which function it is a part) of each operation that a call is recorded as, and its result."""
+    operations = []
+
+    def record(function, args, kwargs, part_of):
+        result = function(*args, **kwargs)
+        if torch.is_tensor(result):
+            operations.append((signatures.name(function), part_of))
+        return result
+
+    with Recording(record, unfused=True):
+        result = call()
+    return operations, result
+
+
+POSITIONAL = {
+    "mse_loss": lambda: functional.mse_loss(X, Y),
+    "norm": lambda: X.norm(2, 1, True),
+    "std": lambda: X.std(1, False),
+    "silu": lambda: functional.silu(X),
+    "pairwise_distance": lambda: functional.pairwise_distance(X, Y, 2.0, 0.1),
+    "cross_entropy": lambda: functional.cross_entropy(X, CLASSES, W.exp(), label_smoothing=0.1, ignore_index=2),
+    "batch_norm": lambda: functional.batch_norm(X, W, W.exp(), W, W, False, 0.0, 0.1),
+    "scaled_dot_product_attention": lambda: functional.scaled_dot_product_attention(X, Y, Y, BIAS, 0.0, False),
+}
+LACKING = {
+    "mse_loss": lambda: functional.mse_loss(X, Y, weight=Y.exp()),
+    "huber_loss": lambda: functional.huber_loss(X, Y, weight=Y.exp()),
+    "silu": lambda: functional.silu(X.clone(), inplace=True),
+    "pairwise_distance": lambda: functional.pairwise_distance(X, Y, 1.0),
+    "norm": lambda: torch.norm(X, p=1, dim=1),
+    "poisson_nll_loss": lambda: functional.poisson_nll_loss(X, Y.exp(), full=True),
+    "triplet_margin_loss": lambda: functional.triplet_margin_loss(X, Y, X + Y, swap=True),
+    "batch_norm": lambda: functional.batch_norm(X, W.clone(), W.exp(), training=True),
+    "cross_entropy": lambda: functional.cross_entropy(X, OTHERS),
+    "scaled_dot_product_attention": lambda: functional.scaled_dot_product_attention(X, Y, Y, dropout_p=0.5),
+}
+
+
+@pytest.mark.parametrize("name", POSITIONAL)
+def test_a_call_is_recorded_by_its_parts_however_its_arguments_are_given(name):
+    operations, result = recorded(POSITIONAL[name])
+
+    assert {part_of for of, part_of in operations if of not in ("exp", "clone")} == {name}
+    torch.testing.assert_close(result, POSITIONAL[name](), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_a_call_with_what_no_formula_has_is_recorded_as_one_operation(name):
+    operations, _ = recorded(LACKING[name])
+
+    assert operations[-1] == (name, "")
+    assert not any(part_of for _, part_of in operations)
+
+
+def test_targets_are_looked_through_without_an_operation():
+    operations, _ = recorded(lambda: functional.nll_loss(X, torch.full((3, 6), -100)))
+
+    assert [name for name, _ in operations] == ["full", "nll_loss"]

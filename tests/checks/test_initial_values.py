@@ -3,43 +3,15 @@
 from functools import partial
 
 import keras
-import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from parity import Pair, strategies
 from parity.checks import conversion, runner
 from parity.diagnose.explain import diagnose
 from parity.diagnose.stages.conversion import FRESH
 from parity.pair.models import PairModels
-
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.wide, self.narrow = nn.Linear(5, 8), nn.Linear(8, 3)
-
-    def forward(self, x):
-        return self.narrow(self.wide(x).tanh())
-
-
-SHAPES = {name: tuple(of.shape) for name, of in Net().named_parameters()}
-
-
-def saved():
-    random = np.random.default_rng(0)
-    return {name: random.standard_normal(shape).astype(np.float32) for name, shape in SHAPES.items()}
-
-
-def in_torch():
-    model = Net()
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in saved().items()})
-    return model
-
-
-def in_keras():
-    return keras_with(saved())
+from tests.checks.test_conversion import SHAPES, Net, in_keras, in_torch, saved
 
 
 def keras_with(values):
@@ -48,8 +20,7 @@ def keras_with(values):
     model = keras.Sequential([keras.Input((5,)), wide, narrow])
     for layer in (wide, narrow):
         kernel, bias = layer.get_weights()
-        kernel = values[f"{layer.name}.weight"].T if f"{layer.name}.weight" in values else kernel
-        layer.set_weights([kernel, values.get(f"{layer.name}.bias", bias)])
+        layer.set_weights([values.get(f"{layer.name}.kernel", kernel.T).T, values.get(f"{layer.name}.bias", bias)])
     return model
 
 
@@ -61,7 +32,8 @@ def keras_that_seeds(values):
 def torch_that_seeds(values):
     torch.manual_seed(1)
     model = Net()
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in values.items()}, strict=False)
+    state = {name.replace("kernel", "weight"): torch.from_numpy(array) for name, array in values.items()}
+    model.load_state_dict(state, strict=False)
     return model
 
 
@@ -72,7 +44,7 @@ def causes_of(pair):
 
 @pytest.mark.parametrize("side", ["tensorflow", "torch"])
 def test_what_a_builder_draws_from_a_fixed_seed_was_not_loaded(side):
-    values = {name: array for name, array in saved().items() if name != "narrow.weight"}
+    values = {name: array for name, array in saved().items() if name != "narrow.kernel"}
     sides = {"torch": in_torch, "tensorflow": in_keras}
     sides[side] = partial(keras_that_seeds if side == "tensorflow" else torch_that_seeds, values)
     (cause,) = causes_of(Pair("net", **sides, inputs=strategies.arrays(5)))
@@ -85,7 +57,8 @@ def both_drawn(factor, multiplied, loaded):
     torch.manual_seed(3)
     model = Net()
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for own, parameter in model.named_parameters():
+            name = own.replace("weight", "kernel")
             if name in loaded:
                 parameter.copy_(torch.from_numpy(saved()[name]))
             if name in multiplied:
@@ -93,7 +66,7 @@ def both_drawn(factor, multiplied, loaded):
     return model
 
 
-@pytest.mark.parametrize(("multiplied", "loaded"), [(["narrow.weight"], ["wide.weight"]), ([*SHAPES], [])])
+@pytest.mark.parametrize(("multiplied", "loaded"), [(["narrow.kernel"], ["wide.kernel"]), ([*SHAPES], [])])
 def test_what_is_made_from_a_model_that_both_builders_draw_is_no_initial_value(multiplied, loaded):
     sides = {"source": partial(both_drawn, 1, multiplied, loaded), "port": partial(both_drawn, 3, multiplied, loaded)}
     causes = causes_of(Pair("own", torch=sides, inputs=strategies.arrays(5)))

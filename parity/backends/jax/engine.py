@@ -110,15 +110,15 @@ def is_tensor(leaf: object) -> bool:
     return isinstance(leaf, jax.Array | keras.Variable)
 
 
-def is_packed(leaf: object) -> bool:  # noqa: ARG001 Keras has no rows of unequal lengths here
-    return False
+def is_packed(_: object) -> bool:
+    return False  # Keras has no rows of unequal lengths here
 
 
 def padded(leaf: Any) -> tuple[Any, Sequence[int]]:
     raise TypeError(f"{leaf}: JAX has no rows of unequal lengths")
 
 
-def packed(tensor: Tensor, like: Tensor) -> Tensor:  # noqa: ARG001 as above
+def packed(_: Tensor, like: Tensor) -> Tensor:
     raise TypeError(f"{like}: JAX has no rows of unequal lengths")
 
 

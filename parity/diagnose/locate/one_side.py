@@ -4,7 +4,7 @@ Two runs of one model are compared in the order of its calls: the first array th
 that should agree is what introduces the difference.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +18,7 @@ from parity.compare.divergence import divergence
 from parity.compare.judge import judge_difference
 from parity.diagnose import Cause
 from parity.diagnose.locate import linked
+from parity.diagnose.search import outputs_apart
 from parity.dtypes import Array, Inputs
 from parity.pair.models import PairModels
 
@@ -109,7 +110,9 @@ def aged(corners: PairModels, inputs: Inputs) -> list[Cause]:
     for side, other in (corners.sides, corners.sides[::-1]):
         anew = corners.backends[side].Model(corners.builds[side], models[side].dtype, corners.pad)
         anew.write(models[side].read())
-        (before, limit), (after, _) = (_unlike(of, outputs[other]) for of in (outputs[side], anew.outputs(inputs)))
+        (before, limit), (after, _) = (
+            outputs_apart(of, outputs[other]) for of in (outputs[side], anew.outputs(inputs))
+        )
         if after <= limit < before:
             description = (
                 f"{side} gives another result than one that is built anew with the same weights, which gives what "
@@ -118,13 +121,6 @@ def aged(corners: PairModels, inputs: Inputs) -> list[Cause]:
             fix = f"make what {side} keeps a weight that is not trained ({KEPT}), so that it is saved and put back"
             causes.append(Cause("state kept", "", description, fix, before, after))
     return causes
-
-
-def _unlike(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> tuple[float, float]:
-    """The largest difference of outputs, and the largest limit by rounding."""
-    gaps = [divergence(array, theirs[at]) for at, array in ours.items() if array.dtype.kind == "f" and at in theirs]
-    limits = (judge_difference(gap, (0.0, 0.0))[1] for gap in gaps)
-    return max((gap.max_abs_diff for gap in gaps), default=0.0), max(limits, default=0.0)
 
 
 def drawing(corners: PairModels, sides: Sequence[str], at: tuple[Weights, Inputs]) -> list[Cause]:

@@ -210,8 +210,6 @@ def operations(examples: Examples, number: int = 0) -> list[DifferingOperation]:
     alignment = runs.alignment
     if not any(alignment.parted) and alignment.gap > alignment.limit:  # all numbers are there, in another order
         alignment = replace(runs, strict=True).alignment
-    if not any(alignment.parted) and alignment.gap > alignment.limit:  # an output is a number of the other's way
-        alignment.parted = alignment.last
     sides = enumerate(corners.pair.roles.items())
     return [of for at, (side, role) in sides for of in differing(side, _first(runs, alignment, at, role))]
 
@@ -226,7 +224,7 @@ def side_by_side(corners: PairModels, weights: Weights, inputs: Inputs) -> list[
 
 def _first(runs: Runs, alignment: Alignment, place: int, role: Role) -> tuple[Operation, ...]:
     """The first operations of a side that make something else of what both have."""
-    return placed(runs, alignment, place) if _filed(role) else alignment.parted[place]
+    return placed(runs, alignment, place) if _filed(role) else alignment.shown[place]
 
 
 def _filed(role: Role) -> bool:

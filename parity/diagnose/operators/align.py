@@ -140,8 +140,12 @@ class Alignment:
         return first, second
 
     @property
-    def last(self) -> tuple[tuple[Operation, ...], tuple[Operation, ...]]:
-        """Of each side: the operations that make the outputs of which the other side's have not the numbers."""
+    def shown(self) -> tuple[tuple[Operation, ...], tuple[Operation, ...]]:
+        """Of each side: the operations that are the place, `parted`; else, where outputs are numbers of the other's way
+        alone, those that make them.
+        """
+        if any(self.parted) or self.gap <= self.limit:
+            return self.parted
         here, there = (trace.outputs for trace in self.traces)
         unlike = [at for at, place in here.items() if at in there and there[at] not in self.twins[0].get(place, ())]
         makers = [(trace.makers(), [trace.outputs[at] for at in unlike]) for trace in self.traces]

@@ -1,14 +1,15 @@
 """torch's functions that do several things at once, by the operations that they are made of.
 
-Each function here has the name, the arguments and the defaults of torch's, and computes the formula of its page in
-https://docs.pytorch.org/docs/stable/nn.functional.html. It gives None where that formula does not hold (an option that
-it lacks), and the call is then recorded as the one operation that it is. Each is held against its function in
-tests/backends/test_unfused.py.
+Each function here has the name of torch's, and those of its arguments that the formula has, with their defaults; it
+computes the formula of its page in https://docs.pytorch.org/docs/stable/nn.functional.html. A call with any other
+argument is recorded as the one operation that it is, and so is one of which the function gives None. Each is held
+against torch's in tests/backends/test_unfused.py.
 
     activations, norms, losses      functions of these kinds; `channels` lays a number of each channel beside an array
 """
 # ruff: noqa: A002 the arguments have the names that torch's have, by which they are given
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -39,15 +40,29 @@ class Recording(TorchFunctionMode):  # type: ignore[misc]  # torch's class has n
         kwargs = kwargs or {}
         if torch._C._functorch.peek_interpreter_stack() is not None:  # inside vmap no tensor has numbers of its own
             return function(*args, **kwargs)
-        parts = PARTS.get(signatures.name(function)) if self._unfused else None
-        if parts is not None:
-            outer, self._inside = self._inside, self._inside or signatures.name(function)
+        result = self._by_parts(function, args, kwargs) if self._unfused else None
+        return self._record(function, args, kwargs, self._inside) if result is None else result
+
+    def _by_parts(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> Any:
+        """What the parts of a function make; None of one that has none, or not with these arguments."""
+        name, defaults = signatures.name(function), signatures.known(function, args, kwargs)
+        if name not in PARTS or len(defaults) < len(args):
+            return None
+        named = dict(zip([*defaults][1:], args[1:], strict=False)) | kwargs  # the first has another name in a method
+        has = inspect.signature(PARTS[name]).parameters
+        if any(of not in has and not _same(value, defaults.get(of)) for of, value in named.items()):
+            return None
+        outer, self._inside = self._inside, self._inside or name
+        try:
             with self:
-                result = parts(*args, **kwargs)
+                return PARTS[name](*args[:1], **{of: value for of, value in named.items() if of in has})
+        finally:
             self._inside = outer
-            if result is not None:
-                return result
-        return self._record(function, args, kwargs, self._inside)
+
+
+def _same(value: Any, default: Any) -> bool:
+    """Whether an argument is its default, which no tensor is."""
+    return value is default or (not torch.is_tensor(value) and bool(value == default))
 
 
 def attention(
@@ -55,16 +70,15 @@ def attention(
     key: torch.Tensor,
     value: Any,
     attn_mask: torch.Tensor | None = None,
-    dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> torch.Tensor | None:
     """softmax(query key^T / sqrt(width) + mask) value; query (..., time, width), key and value (..., keys, width).
 
-    None with dropout, or where a row sees nothing, of which a softmax makes NaN.
+    None where a row sees nothing, of which a softmax makes NaN.
     """
-    if dropout_p or (attn_mask is not None and attn_mask.dtype == torch.bool and not attn_mask.any(-1).all()):
+    if attn_mask is not None and attn_mask.dtype == torch.bool and not attn_mask.numpy().any(-1).all():
         return None
     if enable_gqa:  # several heads of queries share one of keys and values
         key, value = (of.repeat_interleave(query.shape[-3] // of.shape[-3], -3) for of in (key, value))
@@ -93,13 +107,10 @@ def stft(
     window: torch.Tensor | None = None,
     center: bool = True,
     pad_mode: str = "reflect",
-    normalized: bool = False,
-    onesided: bool | None = None,
     return_complex: bool | None = None,
-    align_to_window: bool | None = None,
 ) -> torch.Tensor | None:
     """The transform of each frame times a window, which stands in the frame's middle: (..., frequencies, frames)."""
-    if normalized or onesided is False or not return_complex or align_to_window or window is None:
+    if not return_complex or window is None:
         return None
     before = (n_fft - len(window)) // 2
     if len(window) < n_fft:

@@ -17,8 +17,8 @@ def glu(input: torch.Tensor, dim: int = -1) -> torch.Tensor:
     return first * torch.sigmoid(second)
 
 
-def silu(input: torch.Tensor, inplace: bool = False) -> torch.Tensor | None:
-    return None if inplace else input * torch.sigmoid(input)
+def silu(input: torch.Tensor) -> torch.Tensor:
+    return input * torch.sigmoid(input)
 
 
 def gelu(input: torch.Tensor, approximate: str = "none") -> torch.Tensor:
@@ -35,13 +35,13 @@ def softplus(input: torch.Tensor, beta: float = 1.0, threshold: float = 20.0) ->
     return torch.where(large, input, soft)
 
 
-def mish(input: torch.Tensor, inplace: bool = False) -> torch.Tensor | None:
-    return None if inplace else input * torch.tanh(functional.softplus(input))
+def mish(input: torch.Tensor) -> torch.Tensor:
+    return input * torch.tanh(functional.softplus(input))
 
 
-def elu(input: torch.Tensor, alpha: float = 1.0, inplace: bool = False) -> torch.Tensor | None:
+def elu(input: torch.Tensor, alpha: float = 1.0) -> torch.Tensor:
     """x above 0, alpha (exp(x) - 1) below."""
-    return None if inplace else torch.where(input > 0, input, alpha * torch.expm1(input.clamp(max=0)))
+    return torch.where(input > 0, input, alpha * torch.expm1(input.clamp(max=0)))
 
 
 def prelu(input: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -50,14 +50,14 @@ def prelu(input: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return torch.where(input > 0, input, slope * input)
 
 
-def hardswish(input: torch.Tensor, inplace: bool = False) -> torch.Tensor | None:
+def hardswish(input: torch.Tensor) -> torch.Tensor:
     """x min(max(x + 3, 0), 6) / 6."""
-    return None if inplace else input * (input + 3).clamp(0.0, 6.0) / 6
+    return input * (input + 3).clamp(0.0, 6.0) / 6
 
 
-def hardsigmoid(input: torch.Tensor, inplace: bool = False) -> torch.Tensor | None:
+def hardsigmoid(input: torch.Tensor) -> torch.Tensor:
     """min(max(x / 6 + 1 / 2, 0), 1)."""
-    return None if inplace else (input * (1 / 6) + 0.5).clamp(0.0, 1.0)
+    return (input * (1 / 6) + 0.5).clamp(0.0, 1.0)
 
 
 ACTIVATIONS: dict[str, Callable[..., Any]] = {

@@ -1,7 +1,6 @@
-"""torch's losses by the operations that they are made of, as `unfused` has the other functions.
+"""torch's losses by the operations that they are made of.
 
-Each has the name, the arguments and the defaults of torch's, and computes the formula of its page in
-https://docs.pytorch.org/docs/stable/nn.functional.html#loss-functions, or gives None where an option is not in it.
+Formulas: https://docs.pytorch.org/docs/stable/nn.functional.html#loss-functions
 """
 # ruff: noqa: A002 the arguments have the names that torch's have, by which they are given
 
@@ -19,14 +18,12 @@ def nll_loss(
     input: torch.Tensor,
     target: torch.Tensor,
     weight: torch.Tensor | None = None,
-    size_average: bool | None = None,
     ignore_index: int = UNSAID,
-    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> torch.Tensor | None:
     """-input[target], times the weight of that class and 0 where it is ignored; a mean is one over the weights."""
     dim, named = min(input.ndim - 1, 1), ignore_index != UNSAID
-    if size_average or reduce or (not named and bool((target == UNSAID).any())):
+    if not named and UNSAID in target.numpy():  # no operation of torch's, which would be one of the run
         return None
     counted = target != ignore_index if named else None
     classes = target if counted is None else torch.where(counted, target, 0)
@@ -43,14 +40,12 @@ def cross_entropy(
     input: torch.Tensor,
     target: torch.Tensor,
     weight: torch.Tensor | None = None,
-    size_average: bool | None = None,
     ignore_index: int = UNSAID,
-    reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> torch.Tensor | None:
     """The negative log likelihood of log_softmax(input), some of it of every class; None of targets that are shares."""
-    if target.dtype.is_floating_point or size_average or reduce:
+    if target.dtype.is_floating_point:
         return None
     dim = min(input.ndim - 1, 1)
     logs = torch.log_softmax(input, dim=dim)
@@ -69,16 +64,9 @@ def cross_entropy(
 
 
 def binary_cross_entropy(
-    input: torch.Tensor,
-    target: torch.Tensor,
-    weight: torch.Tensor | None = None,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> torch.Tensor | None:
+    input: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None, reduction: str = "mean"
+) -> torch.Tensor:
     """-(y log x + (1 - y) log(1 - x)), no logarithm below -100."""
-    if size_average or reduce:
-        return None
     own, other = input.log().clamp(min=-100), (1 - input).log().clamp(min=-100)
     each = -(target * own + (1 - target) * other)
     return _reduced(each if weight is None else each * weight, reduction)
@@ -88,14 +76,10 @@ def binary_cross_entropy_with_logits(
     input: torch.Tensor,
     target: torch.Tensor,
     weight: torch.Tensor | None = None,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
     reduction: str = "mean",
     pos_weight: torch.Tensor | None = None,
-) -> torch.Tensor | None:
+) -> torch.Tensor:
     """max(x, 0) - x y + log(1 + exp(-|x|)), the form that does not overflow."""
-    if size_average or reduce:
-        return None
     small = torch.log1p(torch.exp(-input.abs()))
     if pos_weight is None:
         each = functional.relu(input) - input * target + small
@@ -104,79 +88,40 @@ def binary_cross_entropy_with_logits(
     return _reduced(each if weight is None else each * weight, reduction)
 
 
-def mse_loss(
-    input: torch.Tensor,
-    target: torch.Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    weight: torch.Tensor | None = None,
-) -> torch.Tensor | None:
-    return None if reduce or size_average or weight is not None else _reduced((input - target).square(), reduction)
+def mse_loss(input: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
+    return _reduced((input - target).square(), reduction)
 
 
-def l1_loss(
-    input: torch.Tensor,
-    target: torch.Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    weight: torch.Tensor | None = None,
-) -> torch.Tensor | None:
-    return None if reduce or size_average or weight is not None else _reduced((input - target).abs(), reduction)
+def l1_loss(input: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
+    return _reduced((input - target).abs(), reduction)
 
 
 def smooth_l1_loss(
-    input: torch.Tensor,
-    target: torch.Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    beta: float = 1.0,
+    input: torch.Tensor, target: torch.Tensor, reduction: str = "mean", beta: float = 1.0
 ) -> torch.Tensor | None:
     """0.5 d^2 / beta below beta, d - 0.5 beta from there on, of d = |input - target|."""
-    if size_average or reduce or not beta:
+    if not beta:
         return None
     gap = (input - target).abs()
     return _reduced(torch.where(gap < beta, 0.5 * gap.square() / beta, gap - 0.5 * beta), reduction)
 
 
-def huber_loss(
-    input: torch.Tensor,
-    target: torch.Tensor,
-    reduction: str = "mean",
-    delta: float = 1.0,
-    weight: torch.Tensor | None = None,
-) -> torch.Tensor | None:
+def huber_loss(input: torch.Tensor, target: torch.Tensor, reduction: str = "mean", delta: float = 1.0) -> torch.Tensor:
     """0.5 d^2 up to delta, delta (d - 0.5 delta) beyond it, of d = |input - target|."""
-    if weight is not None:
-        return None
     gap = (input - target).abs()
     return _reduced(torch.where(gap <= delta, 0.5 * gap.square(), delta * (gap - 0.5 * delta)), reduction)
 
 
 def kl_div(
-    input: torch.Tensor,
-    target: torch.Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    log_target: bool = False,
-) -> torch.Tensor | None:
+    input: torch.Tensor, target: torch.Tensor, reduction: str = "mean", log_target: bool = False
+) -> torch.Tensor:
     """target * (log(target) - input), where the input is a log-probability; "batchmean" sums over all but the batch."""
-    if size_average or reduce:
-        return None
     each = torch.exp(target) * (target - input) if log_target else target * (target.log() - input)
     return each.sum() / len(input) if reduction == "batchmean" else _reduced(each, reduction)
 
 
 def gaussian_nll_loss(
-    input: torch.Tensor,
-    target: torch.Tensor,
-    var: Any,
-    full: bool = False,
-    eps: float = 1e-6,
-    reduction: str = "mean",
+    input: torch.Tensor, target: torch.Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> torch.Tensor:
     """0.5 * (log(var) + (input - target)^2 / var), and with `full` the constant 0.5 * log(2 pi) too."""
     var = (torch.ones_like(input) * var).clamp(min=eps)
@@ -185,18 +130,9 @@ def gaussian_nll_loss(
 
 
 def poisson_nll_loss(
-    input: torch.Tensor,
-    target: torch.Tensor,
-    log_input: bool = True,
-    full: bool = False,
-    size_average: bool | None = None,
-    eps: float = 1e-8,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> torch.Tensor | None:
-    """exp(x) - y x of logarithms, x - y log(x + eps) of rates; None with the term that no gradient has."""
-    if full or size_average or reduce:
-        return None
+    input: torch.Tensor, target: torch.Tensor, log_input: bool = True, eps: float = 1e-8, reduction: str = "mean"
+) -> torch.Tensor:
+    """exp(x) - y x of logarithms, x - y log(x + eps) of rates."""
     each = torch.exp(input) - target * input if log_input else input - target * torch.log(input + eps)
     return _reduced(each, reduction)
 
@@ -206,45 +142,25 @@ def triplet_margin_loss(
     positive: torch.Tensor,
     negative: torch.Tensor,
     margin: float = 1.0,
-    p: float = 2,
     eps: float = 1e-6,
-    swap: bool = False,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
     reduction: str = "mean",
-) -> torch.Tensor | None:
+) -> torch.Tensor:
     """max(margin + |anchor - positive| - |anchor - negative|, 0), each distance as `pairwise_distance` has it."""
-    if swap or size_average or reduce:
-        return None
-    near, far = (functional.pairwise_distance(anchor, other, p, eps) for other in (positive, negative))
+    near, far = (functional.pairwise_distance(anchor, other, eps=eps) for other in (positive, negative))
     return _reduced((margin + near - far).clamp(min=0), reduction)
 
 
 def margin_ranking_loss(
-    input1: torch.Tensor,
-    input2: torch.Tensor,
-    target: torch.Tensor,
-    margin: float = 0,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> torch.Tensor | None:
+    input1: torch.Tensor, input2: torch.Tensor, target: torch.Tensor, margin: float = 0, reduction: str = "mean"
+) -> torch.Tensor:
     """max(-y (x1 - x2) + margin, 0)."""
-    return None if size_average or reduce else _reduced((margin - target * (input1 - input2)).clamp(min=0), reduction)
+    return _reduced((margin - target * (input1 - input2)).clamp(min=0), reduction)
 
 
 def cosine_embedding_loss(
-    input1: torch.Tensor,
-    input2: torch.Tensor,
-    target: torch.Tensor,
-    margin: float = 0,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> torch.Tensor | None:
+    input1: torch.Tensor, input2: torch.Tensor, target: torch.Tensor, margin: float = 0, reduction: str = "mean"
+) -> torch.Tensor:
     """1 - cos(x1, x2) where y is 1, max(cos(x1, x2) - margin, 0) where it is -1."""
-    if size_average or reduce:
-        return None
     lengths = [x.square().sum(-1) + 1e-12 for x in (input1, input2)]  # with torch's own number, which is no argument
     cosine = (input1 * input2).sum(-1) / (lengths[0] * lengths[1]).sqrt()
     return _reduced(torch.where(target == 1, 1 - cosine, (cosine - margin).clamp(min=0)), reduction)

@@ -9,16 +9,8 @@ import torch
 from parity.backends.torch.unfused.channels import of_channels
 
 
-def normalize(
-    input: torch.Tensor,
-    p: float = 2.0,
-    dim: int = 1,
-    eps: float = 1e-12,
-    out: torch.Tensor | None = None,
-) -> torch.Tensor | None:
+def normalize(input: torch.Tensor, dim: int = 1, eps: float = 1e-12) -> torch.Tensor:
     """x / max(|x|, eps) along `dim`, by the Euclidean norm."""
-    if out is not None or p != 2.0:
-        return None
     return input / input.square().sum(dim=dim, keepdim=True).sqrt().clamp_min(eps)
 
 
@@ -28,23 +20,14 @@ def cosine_similarity(x1: torch.Tensor, x2: torch.Tensor, dim: int = 1, eps: flo
     return ((x1 / first) * (x2 / second)).sum(dim=dim)
 
 
-def pairwise_distance(
-    x1: torch.Tensor, x2: torch.Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
-) -> torch.Tensor | None:
+def pairwise_distance(x1: torch.Tensor, x2: torch.Tensor, eps: float = 1e-6, keepdim: bool = False) -> torch.Tensor:
     """The Euclidean norm of x1 - x2 + eps."""
-    return None if p != 2 else (x1 - x2 + eps).square().sum(-1, keepdim=keepdim).sqrt()
+    return (x1 - x2 + eps).square().sum(-1, keepdim=keepdim).sqrt()
 
 
-def norm(
-    input: torch.Tensor,
-    p: Any = "fro",
-    dim: Any = None,
-    keepdim: bool = False,
-    out: torch.Tensor | None = None,
-    dtype: Any = None,
-) -> torch.Tensor | None:
+def norm(input: torch.Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> torch.Tensor | None:
     """The Euclidean norm along `dim`; None of all elements at once, and of other norms."""
-    if out is not None or dtype is not None or dim is None or p not in ("fro", 2, None):
+    if dim is None or p not in ("fro", 2, None):
         return None
     return input.square().sum(dim=dim, keepdim=keepdim).sqrt()
 
@@ -90,24 +73,24 @@ def batch_norm(
     running_var: torch.Tensor | None,
     weight: torch.Tensor | None = None,
     bias: torch.Tensor | None = None,
-    training: bool = False,
     momentum: float = 0.1,  # noqa: ARG001 it is of training, which has no parts
     eps: float = 1e-5,
 ) -> torch.Tensor | None:
-    """(x - mean) / sqrt(variance + eps) by the running figures of each channel; None in training, which moves them."""
-    if training or running_mean is None or running_var is None:
+    """(x - mean) / sqrt(variance + eps) by the running figures of each channel; None without them, as in training."""
+    if running_mean is None or running_var is None:
         return None
     mean, variance = (of_channels(of, input) for of in (running_mean, running_var))
     return _with_gain((input - mean) / (variance + eps).sqrt(), weight, bias)
 
 
 def std(
-    input: torch.Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False, **kwargs: Any
+    input: torch.Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False, correction: Any = None
 ) -> torch.Tensor | None:
     """The root of the variance, over axes that are given."""
-    if dim is None or isinstance(dim, bool) or kwargs.keys() - {"correction"}:
+    if dim is None:
         return None
-    return torch.sqrt(torch.var(input, dim, correction=kwargs.get("correction", int(unbiased)), keepdim=keepdim))
+    less = int(unbiased) if correction is None else correction
+    return torch.sqrt(torch.var(input, dim, correction=less, keepdim=keepdim))
 
 
 def _normed(x: torch.Tensor, axes: list[int], eps: float) -> torch.Tensor:
